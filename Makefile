@@ -1,0 +1,62 @@
+# seismic-lightning. `make` alone lists what there is.
+DATASET ?= FlatVel-A
+PRESET  ?=
+SEED    ?= 0
+DEVICES ?=
+DATA    ?=
+CACHE   ?= cache
+RUNS    ?= runs
+ARGS    ?=
+
+PYTHON  ?= python3
+VENV    := .venv
+PY      := $(VENV)/bin/python
+STAMP   := $(VENV)/.installed
+
+# Options that a variable stands for; an empty variable stands for none.
+OPTIONS = --seed $(SEED) --cache_root $(CACHE) --run_root $(RUNS) \
+          $(if $(PRESET),--preset $(PRESET)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-slow smoke lint bench exp-ubdiff data clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@echo "  variables: DATASET=$(DATASET) PRESET=tiny|paper SEED=$(SEED) DEVICES=1 DATA=folder CACHE=$(CACHE) RUNS=$(RUNS) ARGS='--dotted.name value'"
+
+setup: $(STAMP)  ## build .venv (does nothing when nothing changed)
+
+# torch first and at the tested version, so that nothing else decides which build of it comes.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet -c constraints.txt torch
+	$(PY) -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+test: setup  ## the fast tests, a few minutes
+	$(PY) -m pytest -m "not slow"
+
+test-slow: setup  ## the slow tests: several processes, kill and resume
+	$(PY) -m pytest -m slow
+
+smoke: setup  ## a minute's end-to-end run on tiny synthetic data
+	$(PY) -m experiments.ubdiff run --preset tiny --config tests/smoke.yaml --name smoke --run_root $(RUNS) --cache_root $(CACHE)
+
+lint: setup  ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: setup  ## measure the forward operator and the sampler
+	$(PY) -m experiments.benchmark
+
+exp-ubdiff: setup  ## UB-Diff from data to generated pairs: DATASET, PRESET, SEED, DEVICES, DATA
+	$(PY) -m experiments.ubdiff run --dataset $(DATASET) $(OPTIONS)
+
+data: setup  ## prepare and verify the data of DATASET ahead of time
+	$(PY) -m experiments.ubdiff data --dataset $(DATASET) $(OPTIONS)
+
+clean:  ## remove .venv and tool caches; runs and cache stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

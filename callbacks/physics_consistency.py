@@ -1,0 +1,98 @@
+"""Does the generated seismic belong to the generated map? The exact operator tells.
+
+Relative L2 of the generated gathers d against the exact simulation F(v) of the generated maps, raw and residual:
+raw     sqrt(sum |d - F(v)|^2 / sum |F(v)|^2)
+residual sqrt(sum |d - F(v)|^2 / sum |F(v) - F(v_top)|^2), v_top the map filled with its top velocity.
+The direct wave dominates a gather; the residual divides by what is left without it, so that 1 is the score of the
+direct wave alone. Both are pooled over pairs. The control gives each map its neighbour's gather.
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from datamodules.simulate.wave_equation import fill_with_top_velocity, simulate_gathers
+from lightning_modules.metrics.relative_l2 import RelativeL2
+
+Array = npt.NDArray[np.float32]
+
+
+def exact_gathers(velocity_m_s: Array, time_stride: int) -> tuple[Array, Array]:
+    """Exact gathers of maps `(n, 70, 70)`, m/s, and of the maps filled with their top velocity, at a stride."""
+    both = np.concatenate([velocity_m_s, fill_with_top_velocity(velocity_m_s)])
+    gathers = simulate_gathers(both, workers=os.cpu_count() or 1, progress=True)[:, :, ::time_stride]
+    return gathers[: len(velocity_m_s)], gathers[len(velocity_m_s) :]
+
+
+def relative_l2(prediction: Array, target: Array, reference: Array | None = None) -> float:
+    """Pooled relative L2 of gathers that lie in memory."""
+    metric = RelativeL2()
+    metric.update(
+        torch.from_numpy(np.ascontiguousarray(prediction)),
+        torch.from_numpy(np.ascontiguousarray(target)),
+        None if reference is None else torch.from_numpy(np.ascontiguousarray(reference)),
+    )
+    return float(metric.compute())
+
+
+class PhysicsConsistency(Callback):
+    """Forward-model the first generated pairs during `predict`.
+
+    Maps are clipped to 1,000..6,000 m/s before simulation; how many cells that changed is a metric.
+
+    Args:
+        n_pairs: How many pairs, at least 20 for a figure that means something.
+        time_stride: Of the generated gathers, in OpenFWI's samples of 1 ms.
+
+    Attributes:
+        metrics: `physics/relative_l2`, `physics/residual_relative_l2`, `physics/shuffled_residual_relative_l2`,
+            `physics/n_pairs`, `physics/clipped_cells` after the prediction.
+        velocity: The maps simulated, m/s.
+        seismic: Their generated gathers.
+        simulated: Their exact gathers.
+    """
+
+    def __init__(self, n_pairs: int, time_stride: int) -> None:
+        self.n_pairs = n_pairs
+        self.time_stride = time_stride
+        self.metrics: dict[str, float] = {}
+        self._kept: list[tuple[Array, Array]] = []
+        self.velocity = self.seismic = self.simulated = np.zeros((0, 0), np.float32)
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep what is to be simulated."""
+        missing = self.n_pairs - sum(len(velocity) for velocity, _ in self._kept)
+        if missing > 0:
+            normalization = trainer.datamodule.normalization  # type: ignore[attr-defined]
+            velocity = normalization.denormalize_velocity(outputs.velocity[:missing, 0])
+            seismic = normalization.denormalize_seismic(outputs.seismic[:missing])
+            self._kept.append((velocity.float().cpu().numpy(), seismic.float().cpu().numpy()))
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Simulate and compare."""
+        velocity = np.concatenate([v for v, _ in self._kept])
+        self.seismic = np.concatenate([s for _, s in self._kept])
+        self.velocity = velocity.clip(1000.0, 6000.0)
+        self.simulated, direct = exact_gathers(self.velocity, self.time_stride)
+        reflections = self.simulated - direct
+        self.metrics = {
+            "physics/relative_l2": relative_l2(self.seismic, self.simulated),
+            "physics/residual_relative_l2": relative_l2(self.seismic, self.simulated, reflections),
+            "physics/shuffled_residual_relative_l2": relative_l2(
+                np.roll(self.seismic, 1, axis=0), self.simulated, reflections
+            ),
+            "physics/n_pairs": float(len(velocity)),
+            "physics/clipped_cells": float((velocity != self.velocity).sum()),
+        }

@@ -1,0 +1,1 @@
+"""What is learned from: data modules, and below `simulate` the physics that makes data."""

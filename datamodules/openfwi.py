@@ -1,0 +1,317 @@
+"""OpenFWI as a Lightning data module: wiring only.
+
+Batches reach a module normalised (`OpenFWINormalization`, applied on the device). The paper's unbalanced setting:
+m velocity maps (`content: velocity`) and n << m pairs (`content: pairs`), the n among the m. Finding and simulating
+is `openfwi_source`, splitting `openfwi_splits`, reading `openfwi_dataset`, the order of samples `sampling`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import lightning.pytorch as pl
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from datamodules.errors import DataError
+from datamodules.file_facts import facts_of
+from datamodules.normalization import OpenFWINormalization
+from datamodules.openfwi_dataset import OpenFWIBatch, OpenFWIDataset, SampleNumbers, as_is
+from datamodules.openfwi_families import GATHER_SHAPE, TIME_STEP_S, family_named
+from datamodules.openfwi_source import DataSource, OpenFWISource
+from datamodules.openfwi_splits import Part, Rows
+from datamodules.sampling import EpochSampler, EvaluationBatches
+
+PartName = Literal["train", "validation", "test"]
+
+
+class PhysicalPairs(NamedTuple):
+    """Pairs in physical units.
+
+    Attributes:
+        velocity_m_s: `(n, 70, 70)` float32.
+        seismic: `(n, 5, time, 70)` float32, OpenFWI's raw amplitude.
+    """
+
+    velocity_m_s: npt.NDArray[np.float32]
+    seismic: npt.NDArray[np.float32]
+
+
+class OpenFWIDataModule(pl.LightningDataModule):
+    """Velocity maps and seismic gathers of one OpenFWI family: real, simulated from real maps, or synthetic.
+
+    Args:
+        dataset: one of the ten families, e.g. `FlatVel-A`.
+        data_root: folder that holds the family's folder (or that folder); None: synthetic maps.
+        cache_root: where simulated gathers and synthetic maps are kept; never beside the data.
+        content: `velocity` (maps alone; seismic files are never opened) or `pairs`.
+        n_maps: number m of training maps; None for all.
+        n_pairs: number n of training pairs, among the m maps.
+        n_validation_maps: maps cut from the end of the training part.
+        n_validation_pairs: how many of them form pairs.
+        n_test_maps: number of held-out maps; None for all.
+        n_test_pairs: how many of them form pairs.
+        n_synthetic_maps: how many maps to generate where there are none.
+        n_generated: number of samples to generate in `predict`.
+        time_stride: keep every so-many-th sample of 1 ms, sample 0 kept.
+        batch_size: global batch, shared by all processes.
+        num_workers: worker processes for reading.
+        pair_seed: seed of the permutations that choose maps and pairs.
+        synthetic_seed: seed of the generated maps.
+        seed: seed of the order of samples in each epoch.
+
+    Raises:
+        DataError: an argument is out of its range (here), or the data are not as they should be (on first use).
+    """
+
+    def __init__(
+        self,
+        dataset: str = "FlatVel-A",
+        data_root: str | None = None,
+        cache_root: str = "cache",
+        content: Literal["velocity", "pairs"] = "pairs",
+        n_maps: int | None = None,
+        n_pairs: int = 500,
+        n_validation_maps: int = 200,
+        n_validation_pairs: int = 32,
+        n_test_maps: int | None = None,
+        n_test_pairs: int = 64,
+        n_synthetic_maps: int = 5000,
+        n_generated: int = 500,
+        time_stride: int = 1,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        pair_seed: int = 0,
+        synthetic_seed: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        positive = {
+            "n_maps": n_maps, "n_pairs": n_pairs, "n_validation_maps": n_validation_maps,
+            "n_validation_pairs": n_validation_pairs, "n_test_maps": n_test_maps, "n_test_pairs": n_test_pairs,
+            "n_synthetic_maps": n_synthetic_maps, "n_generated": n_generated, "time_stride": time_stride,
+            "batch_size": batch_size,
+        }  # fmt: skip
+        for name, value in positive.items():
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise DataError(f"{name} is {value!r}: it must be a whole number of at least 1.")
+        for name, value in {"num_workers": num_workers, "pair_seed": pair_seed, "seed": seed}.items():
+            if value < 0:
+                raise DataError(f"{name} is {value}: it must not be negative.")
+        if time_stride > GATHER_SHAPE[1] // 2:
+            raise DataError(f"time_stride is {time_stride}: a gather has {GATHER_SHAPE[1]} samples, so at most 500.")
+        if n_maps is not None and content == "pairs" and n_pairs > n_maps:
+            raise DataError(f"n_pairs is {n_pairs} but n_maps is {n_maps}: pairs are among the maps, so lower n_pairs.")
+        self.family = family_named(dataset)
+        self.normalization = OpenFWINormalization.of(self.family)
+        self.content: Literal["velocity", "pairs"] = content
+        self.n_generated, self.time_stride = n_generated, time_stride
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self._n_maps = {"train": n_maps, "validation": n_validation_maps, "test": n_test_maps}
+        self._n_pairs = {"train": n_pairs, "validation": n_validation_pairs, "test": n_test_pairs}
+        self._data = OpenFWISource(
+            self.family,
+            data_root=None if data_root is None else Path(data_root).expanduser(),
+            cache_root=Path(cache_root).expanduser(),
+            n_validation_maps=n_validation_maps,
+            pair_seed=pair_seed,
+            n_synthetic_maps=n_synthetic_maps,
+            synthetic_seed=synthetic_seed,
+        )
+
+    # ---- Lightning's hooks, in its order -----------------------------------------------------------------------
+
+    def prepare_data(self) -> None:
+        """Verify the files and make what is missing: synthetic maps, simulated gathers. Rank 0 only."""
+        _ = self._data.map_facts
+        if self.content == "pairs":
+            for name in self._n_pairs:
+                self._data.prepare_gathers(self._part(name), self._pair_rows(name))
+
+    def setup(self, stage: str) -> None:
+        """Check that the batch can be shared by the processes."""
+        world_size = self._ranks[1]
+        if self.batch_size % world_size:
+            raise DataError(
+                f"batch_size is {self.batch_size}, the global batch, and cannot be shared evenly by {world_size} "
+                f"processes: choose a multiple of {world_size}."
+            )
+
+    def train_dataloader(self) -> DataLoader[OpenFWIBatch]:
+        """The m maps or the n pairs, in an order that depends on seed and epoch alone.
+
+        An incomplete last batch is left out (each epoch another one), so that any number of processes takes the same
+        steps and no batch norm meets a batch of one; fewer samples than a batch make one batch.
+        """
+        dataset = self._dataset("train")
+        rank, world_size = self._ranks
+        enough = len(dataset) >= self.batch_size
+        sampler = EpochSampler(
+            len(dataset), seed=self.seed, epoch=self._epoch, rank=rank, world_size=world_size,
+            tail="drop" if enough else "wrap",
+        )  # fmt: skip
+        return self._loader(dataset, as_is, sampler=sampler, batch_size=self._rank_batch_size, drop_last=enough)
+
+    def val_dataloader(self) -> DataLoader[OpenFWIBatch]:
+        """The validation part: maps or pairs."""
+        return self._evaluation_loader("validation")
+
+    def test_dataloader(self) -> DataLoader[OpenFWIBatch]:
+        """The held-out part, which no stage trains on: maps or pairs."""
+        return self._evaluation_loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Tensor]:
+        """Batches of sample numbers 0 .. n_generated - 1, int64 `(batch,)`; each sample has its number's own seed."""
+        rank, world_size = self._ranks
+        numbers = list(range(rank, self.n_generated, world_size))
+        return self._loader(SampleNumbers(self.n_generated), None, sampler=numbers, batch_size=self._rank_batch_size)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Normalise on the device; makes new tensors."""
+        if not isinstance(batch, OpenFWIBatch):
+            return batch
+        seismic = None if batch.seismic is None else self.normalization.normalize_seismic(batch.seismic)
+        return OpenFWIBatch(batch.index, self.normalization.normalize_velocity(batch.velocity), seismic)
+
+    # ---- for figures, provenance and `make data` ---------------------------------------------------------------
+
+    @property
+    def source(self) -> DataSource:
+        """Real, simulated or synthetic, in words and in plain values."""
+        source = self._data.describe()
+        counts = {f"{name}_maps": len(self._map_rows(name)) for name in self._n_maps}
+        if self.content == "pairs":
+            counts |= {f"{name}_pairs": len(self._pair_rows(name)) for name in self._n_pairs}
+        return DataSource(source.kind, source.sentence, {**source.provenance, **counts})
+
+    @property
+    def time_step_s(self) -> float:
+        """Time between two samples of a batch's gathers."""
+        return TIME_STEP_S * self.time_stride
+
+    @property
+    def n_time_samples(self) -> int:
+        """Length T of a batch's gathers: ceil(1000 / time_stride)."""
+        return -(-GATHER_SHAPE[1] // self.time_stride)
+
+    def input_hashes(self) -> dict[str, str]:
+        """SHA-256 of each input by name; seismic inputs only where `content` is `pairs`."""
+        if self.content == "velocity":
+            return self._data.input_hashes(None)
+        return self._data.input_hashes(np.concatenate([self._pair_rows(name) for name in self._n_pairs]))
+
+    def physical_maps(self, part: PartName, limit: int | None = None) -> npt.NDArray[np.float32]:
+        """The first maps of a part, `(n, 70, 70)`, m/s."""
+        return self._data.maps.take(self._map_rows(part)[:limit])[:, 0]
+
+    def physical_pairs(self, part: PartName, limit: int | None = None, *, full_rate: bool = False) -> PhysicalPairs:
+        """The first pairs of a part, in physical units; only these are read.
+
+        Args:
+            part: which part.
+            limit: at most so many; None for all of the part's pairs (1.4 MB each at full rate).
+            full_rate: every sample of 1 ms, whatever `time_stride` is.
+        """
+        rows = self._pair_rows(part)
+        stack, gather_rows = self._data.gathers(self._part(part), rows)
+        stride = 1 if full_rate else self.time_stride
+        velocity = self._data.maps.take(rows[:limit])[:, 0]
+        return PhysicalPairs(velocity, stack.take(gather_rows[:limit], time_stride=stride))
+
+    def held_out_pairs(self, limit: int | None = None, *, full_rate: bool = False) -> PhysicalPairs:
+        """`physical_pairs` of the held-out part."""
+        return self.physical_pairs("test", limit, full_rate=full_rate)
+
+    def training_pairs(self, limit: int | None = None, *, full_rate: bool = False) -> PhysicalPairs:
+        """`physical_pairs` of the training part."""
+        return self.physical_pairs("train", limit, full_rate=full_rate)
+
+    def verify(self) -> str:
+        """Prepare everything, check every value of every file, and say what was found (for `make data`).
+
+        Raises:
+            DataError: the first fault found.
+        """
+        self.prepare_data()
+        data = self._data
+        maps = data.map_facts.values()
+        lines = [
+            data.describe().sentence,
+            f"  split       {self.source.provenance['split']}",
+        ]
+        for name in self._n_maps:
+            part = self._part(name)
+            pairs = f", {len(self._pair_rows(name)):,} pairs" if self.content == "pairs" else ""
+            lines.append(f"  {name:<11} {len(part.order):,} maps, {len(self._map_rows(name)):,} of them used{pairs}")
+        lines.append(
+            f"  velocity    float32 (1, 70, 70), {min(f.minimum for f in maps):.1f} .. "
+            f"{max(f.maximum for f in maps):.1f} m/s, all finite"
+        )
+        if data.kind == "real":
+            seismic, where = data.seismic_facts(), data.files.root
+        elif self.content == "pairs":
+            paths = sorted(data.gather_folder.glob("*/data/data*.npy"))
+            seismic, where = facts_of(paths, data.cache_root, what="simulated gathers"), data.gather_folder
+        else:
+            return "\n".join(lines)
+        lines.append(
+            f"  seismic     float32 (5, 1000, 70), {min(f.minimum for f in seismic.values()):.2f} .. "
+            f"{max(f.maximum for f in seismic.values()):.2f} (OpenFWI: {self.family.seismic_minimum:.2f} .. "
+            f"{self.family.seismic_maximum:.2f}), in {len(seismic)} files below {where}"
+        )
+        return "\n".join(lines)
+
+    # ---- what the above share ----------------------------------------------------------------------------------
+
+    def _part(self, name: str) -> Part:
+        split = self._data.split
+        return {"train": split.train, "validation": split.validation, "test": split.test}[name]
+
+    def _map_rows(self, name: str) -> Rows:
+        return self._part(name).maps(self._n_maps[name], _argument(name, "maps"))
+
+    def _pair_rows(self, name: str) -> Rows:
+        return self._part(name).pairs(self._n_pairs[name], _argument(name, "pairs"))
+
+    def _dataset(self, name: PartName) -> OpenFWIDataset:
+        if self.content == "velocity":
+            return OpenFWIDataset(self._data.maps, self._map_rows(name))
+        rows = self._pair_rows(name)
+        stack, gather_rows = self._data.gathers(self._part(name), rows)
+        return OpenFWIDataset(self._data.maps, rows, stack, gather_rows, time_stride=self.time_stride)
+
+    @property
+    def _ranks(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    @property
+    def _rank_batch_size(self) -> int:
+        return self.batch_size // self._ranks[1]
+
+    def _epoch(self) -> int:
+        return self.trainer.current_epoch if self.trainer is not None else 0
+
+    def _evaluation_loader(self, name: PartName) -> DataLoader[OpenFWIBatch]:
+        dataset = self._dataset(name)
+        rank, world_size = self._ranks
+        batches = EvaluationBatches(len(dataset), batch_size=self._rank_batch_size, rank=rank, world_size=world_size)
+        return self._loader(dataset, as_is, batch_sampler=batches)
+
+    def _loader(self, dataset: Any, collate: Callable[..., Any] | None, **order: Any) -> DataLoader[Any]:
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return DataLoader(
+            dataset,
+            collate_fn=collate,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=on_gpu,
+            generator=torch.Generator().manual_seed(self.seed),  # else an iterator draws from the global generator
+            **order,
+        )
+
+
+def _argument(part: str, what: str) -> str:
+    return {"train": f"n_{what}"}.get(part, f"n_{part}_{what}")

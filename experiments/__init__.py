@@ -1,0 +1,1 @@
+"""What you run: one entry point a paper, one pipeline for all."""

@@ -1,0 +1,318 @@
+"""The stages of one experiment in order: what is finished is skipped, what was interrupted goes on, the rest runs.
+
+A stage is skipped or resumed only when its fingerprint (`experiments.fingerprint`) equals the one it was begun with.
+Rank 0 decides (`experiments.ranks`); stages that do not fit run on rank 0 alone.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import Callback, LightningDataModule, LightningModule
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from callbacks.epoch_seed import EpochSeed
+from callbacks.progress import StageProgress
+from callbacks.stage_resources import StageResources, peak_memory_bytes, reset_peak_memory
+from experiments import tracking
+from experiments.checkpoints import read_checkpoint
+from experiments.cli import SuiteCLI, load
+from experiments.errors import SettingsError
+from experiments.experiment import Experiment, Stage, Subcommand
+from experiments.fingerprint import differences, fingerprint, weights_digest
+from experiments.provenance import provenance
+from experiments.ranks import Ranks
+from experiments.report import write_report
+from experiments.run_folder import RunFolder, read_json, write_json, write_text
+from experiments.settings import Settings, flattened, merge
+
+# What the training of every stage goes through, beside its own module and data module.
+COMMON_SOURCES = ("experiments.cli", "callbacks.epoch_seed")
+
+
+class InterruptedRunError(Exception):
+    """A stage was stopped from outside before its end; the next call resumes it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do with one stage.
+
+    Args:
+        action: `skip`, `resume` or `anew`.
+        why: For the user, in a few words.
+    """
+
+    action: str
+    why: str
+
+
+class Pipeline:
+    """One run of an experiment.
+
+    Args:
+        experiment: What to run.
+        settings: Stage name -> merged settings.
+        folder: The run folder.
+    """
+
+    def __init__(self, experiment: Experiment, settings: Mapping[str, Settings], folder: RunFolder) -> None:
+        self.experiment = experiment
+        self.folder = folder
+        self.ranks = Ranks()
+        self.module: type[LightningModule] = load(experiment.module)
+        self.datamodule: type[LightningDataModule] = load(experiment.datamodule)
+        self.settings = {name: merge(content) for name, content in settings.items()}
+        self.resolved: dict[str, Settings] = {}
+        self._computed: dict[str, Settings] = {}
+        self._datamodules: dict[str, Any] = {}
+        self._machine: dict[str, dict[str, Any]] = {}
+        self._wandb: Any = None
+
+    # -- before the first stage ------------------------------------------------------------------------------------
+
+    def validate(self) -> None:
+        """Check the settings of ALL stages, by making each stage's objects, before anything starts.
+
+        Raises:
+            SettingsError: With the stage and the setting.
+        """
+        for stage in self.experiment.stages:
+            cli = self._cli(stage, stage.subcommands[0], self.settings[stage.name], action="instantiate")
+            self.resolved[stage.name] = cli.resolved()
+            self._computed[stage.name] = cli.resolved(computed=True)
+            self._datamodules[stage.name] = cli.datamodule
+            # `devices: auto` is not the same thing on every machine.
+            self._machine[stage.name] = {
+                "world_size": cli.trainer.world_size,
+                "accelerator": type(cli.trainer.accelerator).__name__,
+            }
+            for name in ("trainer.max_time", "checkpoint.train_time_interval"):
+                if flattened(self.resolved[stage.name]).get(name) is not None:
+                    raise SettingsError(
+                        f"stage {stage.name}: {name} is a budget in seconds, which no second run can repeat; "
+                        "set trainer.max_epochs or trainer.max_steps."
+                    )
+        self._check_shared()
+
+    def _check_shared(self) -> None:
+        """Settings that fix tensor shapes or data must agree between stages."""
+        seen: dict[str, tuple[str, Any]] = {}
+        for stage in self.experiment.stages:
+            for name, value in flattened(self.resolved[stage.name]).items():
+                if not name.startswith(self.experiment.shared):
+                    continue
+                other, wanted = seen.setdefault(name, (stage.name, value))
+                if value != wanted:
+                    raise SettingsError(
+                        f"{name} must be the same in all stages, found {wanted!r} in {other} and "
+                        f"{value!r} in {stage.name}; set it once as --shared.{name} VALUE."
+                    )
+
+    # -- whole runs and single stages ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run all stages, then write metrics, provenance and report."""
+        self.ranks.decide(self._open)
+        last_fit = max(i for i, stage in enumerate(self.experiment.stages) if stage.fits)
+        for i, stage in enumerate(self.experiment.stages):
+            plan = Plan(*self.ranks.decide(lambda stage=stage: self._plan(stage)))  # type: ignore[misc]
+            if plan.action != "skip" and (stage.fits or self.ranks.is_leader):
+                self._run_stage(stage, plan)
+            if i == last_fit:
+                self.ranks.leave()
+                if not self.ranks.is_leader:
+                    return
+        self._finish()
+
+    def run_one(self, name: str, subcommand: Subcommand) -> None:
+        """Run one subcommand of one stage: `fit` as in `run`, the others on the stage's final weights."""
+        self.ranks.decide(self._open)
+        stage = self.experiment.stage(name)
+        if subcommand == "fit":
+            if not stage.fits:
+                raise SettingsError(f"stage {name} does not fit; run it with `run`, or use test or predict.")
+            plan = Plan(*self.ranks.decide(lambda: self._plan(stage)))
+            if plan.action != "skip":
+                self._run_stage(stage, plan)
+            self.ranks.leave()
+        else:
+            weights = self._weights_of(stage) if stage.fits else self._initial_weights(stage)
+            settings = merge(self.settings[name], {"model": {"initial_weights": str(weights)}})
+            cli = self._cli(stage, subcommand, settings, callbacks=self._stage_callbacks(stage))
+            for key, value in sorted(cli.trainer.callback_metrics.items()):
+                self._say(f"{name} {key} {float(value):.6g}")
+        self._close(0)
+
+    def _open(self) -> bool:
+        """On rank 0: take the folder, write the settings down, open the W&B run."""
+        self.folder.create()
+        header = "# The resolved settings of this run; --config takes this file back.\n"
+        write_text(self.folder.config, header + yaml.safe_dump(self.resolved, sort_keys=False))
+        source = self._datamodules[self.experiment.stages[-1].name].source
+        seed = int(self.resolved[self.experiment.stages[0].name]["seed_everything"])
+        write_json(
+            self.folder.provenance,
+            provenance({"kind": source.kind, "sentence": source.sentence, **source.provenance}, seed),
+        )
+        self._say(f"run folder {self.folder.root}; data: {source.sentence}")
+        config = {**self.resolved, "provenance": read_json(self.folder.provenance)}
+        self._wandb = tracking.start(self.folder.root, self.experiment.paper, self.experiment.stage_names, config)
+        return True
+
+    def _finish(self) -> None:
+        metrics: dict[str, float] = {}
+        for stage in self.experiment.stages:
+            record = read_json(self.folder.stage_record(stage.name)) or {}
+            metrics.update(record.get("metrics", {}))
+        write_json(self.folder.metrics, metrics)
+        write_report(self.experiment, self.folder)
+        if self._wandb is not None:
+            self._wandb.summary.update(metrics)
+        self._say(f"done; the report is {self.folder.report}")
+        self._close(0)
+
+    def _close(self, exit_code: int) -> None:
+        if self._wandb is not None:
+            self._wandb.finish(exit_code=exit_code)
+            self._wandb = None
+        self.folder.release()
+
+    def abandon(self) -> None:
+        """After an error: tell W&B that the run failed."""
+        self._close(1)
+
+    def prepare_data(self) -> None:
+        """Prepare and verify the data of the stage that needs most of it, and print what was found."""
+        print(self._datamodules[self.experiment.stages[-1].name].verify())
+
+    # -- one stage -------------------------------------------------------------------------------------------------
+
+    def _plan(self, stage: Stage) -> tuple[str, str]:
+        """On rank 0: decide, and begin the stage's record."""
+        weights = self._initial_weights(stage)
+        now = fingerprint(
+            {**self._computed[stage.name], **self._machine[stage.name]},
+            self._datamodules[stage.name].input_hashes(),
+            weights_digest(read_checkpoint(weights)["state_dict"]) if weights else None,
+            [self.experiment.module, self.experiment.datamodule, *COMMON_SOURCES, *stage.sources],
+        )
+        record = read_json(self.folder.stage_record(stage.name))
+        changed = differences(record["fingerprint"], now) if record else []
+        if record and not changed and record["finished"]:
+            plan = ("skip", "finished before")
+        elif record and not changed and stage.fits and self.folder.last_checkpoint(stage.name).exists():
+            plan = ("resume", f"from epoch {read_checkpoint(self.folder.last_checkpoint(stage.name))['epoch'] + 1}")
+        else:
+            shown = "; ".join(changed[:3]) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
+            plan = ("anew", shown or ("it was interrupted before its first checkpoint" if record else "not run before"))
+            self.folder.clear_stage(stage.name)
+            write_json(self.folder.stage_record(stage.name), {"finished": False, "fingerprint": now})
+        self._say(f"stage {stage.name}: {plan[0]} ({plan[1]})")
+        return plan
+
+    def _run_stage(self, stage: Stage, plan: Plan) -> None:
+        reset_peak_memory()
+        resources = StageResources()
+        callbacks: list[Callback] = [resources, StageProgress(stage.name), *self._stage_callbacks(stage)]
+        settings = merge(
+            self.settings[stage.name],
+            {
+                "trainer": {"default_root_dir": str(self.folder.stage(stage.name))},
+                "checkpoint": {"dirpath": str(self.folder.stage(stage.name))},
+            },
+        )
+        if (weights := self._initial_weights(stage)) is not None:
+            settings = merge(settings, {"model": {"initial_weights": str(weights)}})
+        if stage.fits:
+            callbacks.append(EpochSeed(int(self.resolved[stage.name]["seed_everything"])))
+        metrics: dict[str, float] = {}
+        digest = None
+        for subcommand in stage.subcommands:
+            try:
+                cli = self._cli(
+                    stage,
+                    subcommand,
+                    settings,
+                    callbacks=callbacks,
+                    resume_from=self.folder.last_checkpoint(stage.name) if plan.action == "resume" else None,
+                )
+            except SIGTERMException:
+                raise InterruptedRunError(f"stage {stage.name} was stopped by SIGTERM; call again to go on.") from None
+            if subcommand == "fit":
+                if not cli.fitted:
+                    raise InterruptedRunError(f"stage {stage.name} was stopped before its end; call again to go on.")
+                cli.trainer.save_checkpoint(self.folder.final_weights(stage.name), weights_only=True)
+                digest = weights_digest(cli.model.state_dict())
+                metrics |= {f"{stage.name}/{k}": float(v) for k, v in cli.trainer.callback_metrics.items()}
+            metrics |= {f"{part}/parameters": float(n) for part, n in getattr(cli.model, "parts", {}).items()}
+        if not self.ranks.is_leader:
+            return
+        for callback in callbacks:
+            metrics |= getattr(callback, "metrics", {})
+        metrics[f"{stage.name}/seconds"] = resources.seconds
+        metrics[f"{stage.name}/peak_memory_bytes"] = float(peak_memory_bytes())
+        record = read_json(self.folder.stage_record(stage.name)) or {}
+        write_json(
+            self.folder.stage_record(stage.name),
+            {**record, "finished": True, "weights_sha256": digest, "metrics": dict(sorted(metrics.items()))},
+        )
+
+    def _cli(
+        self,
+        stage: Stage,
+        subcommand: Subcommand,
+        settings: Mapping[str, Any],
+        *,
+        action: Any = "run",
+        callbacks: list[Callback] | None = None,
+        resume_from: Path | None = None,
+    ) -> SuiteCLI:
+        loggers: list[Any] = []
+        if action == "run" and self.ranks.is_leader:
+            loggers.append(tracking.HistoryLogger(self.folder.stage(stage.name) / "history.jsonl"))
+            if self._wandb is not None:
+                loggers.append(tracking.StageWandbLogger(self._wandb, stage.name))
+        if not stage.fits or subcommand != "fit":
+            settings = merge(settings, {"trainer": {"devices": 1, "num_nodes": 1, "strategy": "auto"}})
+        return SuiteCLI(
+            self.module,
+            self.datamodule,
+            settings,
+            subcommand,
+            origin=stage.name,
+            action=action,
+            links=self.experiment.links,
+            loggers=loggers,
+            callbacks=callbacks,
+            resume_from=resume_from,
+        )
+
+    def _stage_callbacks(self, stage: Stage) -> list[Callback]:
+        if stage.callbacks is None:
+            return []
+        made: list[Callback] = load(stage.callbacks)(self.folder, self._computed[stage.name])
+        return made
+
+    def _initial_weights(self, stage: Stage) -> Path | None:
+        """The weights a stage starts from: what its settings name, else the final ones of the stage before."""
+        named = self.resolved[stage.name]["model"].get("initial_weights")
+        if named:
+            return Path(named)
+        return self._weights_of(self.experiment.stage(stage.starts_from)) if stage.starts_from else None
+
+    def _weights_of(self, stage: Stage) -> Path:
+        record = read_json(self.folder.stage_record(stage.name))
+        if not record or not record["finished"]:
+            raise SettingsError(
+                f"{self.folder.stage(stage.name)}: stage {stage.name} is not finished; run it first "
+                f"(`fit --stage {stage.name}`, or `run`)."
+            )
+        return self.folder.final_weights(stage.name)
+
+    def _say(self, text: str) -> None:
+        if self.ranks.is_leader:
+            print(f"{self.experiment.paper}: {text}", file=sys.stderr, flush=True)

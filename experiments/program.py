@@ -1,0 +1,184 @@
+"""The command line that all papers share: run, fit, validate, test, predict, data.
+
+Nothing heavy is imported before a command is chosen: `--help` answers at once.
+"""
+
+import argparse
+import errno
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.errors import SettingsError
+from experiments.experiment import Experiment
+from experiments.settings import Settings, merge, nested, parse_options, presets, read_preset, read_yaml, resolve
+
+if TYPE_CHECKING:
+    from experiments.pipeline import Pipeline
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+_DOTTED = """\
+Every setting has a dotted name, which works on the command line and as a key of a W&B sweep:
+  --shared.model.latent_dim 64           for all stages
+  --diffusion.trainer.max_epochs 3       for one stage
+--print_config lists them all with their values. Order: defaults < preset < --config FILE < options.
+"""
+
+
+def parser_of(experiment: Experiment) -> argparse.ArgumentParser:
+    """The paper's parser; dotted options are left over for `settings.parse_options`."""
+    parser = argparse.ArgumentParser(prog=f"python -m experiments.{experiment.paper}", description=experiment.title)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    texts = {
+        "run": "run all stages: skip what is finished, resume what is not",
+        "fit": "fit one stage",
+        "validate": "validate one stage's final weights",
+        "test": "test one stage's final weights on held-out data",
+        "predict": "predict with one stage's final weights",
+        "data": "prepare and verify the data ahead of time",
+    }
+    for name, text in texts.items():
+        command = commands.add_parser(
+            name, help=text, description=text, epilog=_DOTTED, formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )  # fmt: skip
+        if name in ("fit", "validate", "test", "predict"):
+            command.add_argument("--stage", required=True, metavar="|".join(experiment.stage_names))
+        command.add_argument(
+            "--preset",
+            help=f"one of {', '.join(presets(experiment.paper))}; without a GPU the default is tiny, else paper",
+        )
+        command.add_argument("--config", type=Path, help="a settings file of your own, on top of the preset")
+        command.add_argument("--run_root", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
+        command.add_argument("--name", help="name of the run's folder (default: what it runs on, preset and seed)")
+        command.add_argument("--print_config", action="store_true", help="print the resolved settings and stop")
+        for shorthand in experiment.shorthands:
+            if shorthand.is_flag:
+                command.add_argument(f"--{shorthand.name}", action="store_true", default=None, help=shorthand.help)
+            else:
+                command.add_argument(f"--{shorthand.name}", help=shorthand.help)
+    return parser
+
+
+def layers_of(experiment: Experiment, options: argparse.Namespace, dotted: Sequence[str]) -> list[tuple[str, Settings]]:
+    """The settings layers that a command line stands for, lowest first."""
+    own = {stage.name: dict(stage.settings) for stage in experiment.stages}
+    layers: list[tuple[str, Settings]] = [("the suite", own)]
+    layers.append((f"preset {options.preset}", read_preset(experiment.paper, options.preset)))
+    if options.config:
+        layers.append((str(options.config), read_yaml(options.config)))
+    short: Settings = {}
+    for shorthand in experiment.shorthands:
+        value = getattr(options, shorthand.name)
+        if value is not None:
+            for name, content in shorthand.expand(value).items():
+                short = merge(short, nested(f"shared.{name}", content))
+    layers.append(("the command line", short))
+    layers.append(("the command line", parse_options(dotted)))
+    return layers
+
+
+def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
+    """Run a paper's command line; the exit code, and errors in one sentence on standard error."""
+    options, dotted = parser_of(experiment).parse_known_args(arguments)
+    pipeline: Pipeline | None = None
+    _quiet()
+    from datamodules.errors import DataError
+    from experiments.pipeline import InterruptedRunError
+    from lightning_modules.errors import ModuleError
+
+    try:
+        pipeline = _prepare(experiment, options, dotted)
+        if options.print_config:
+            _print_config(pipeline)
+        elif options.command == "run":
+            pipeline.run()
+        elif options.command == "data":
+            pipeline.prepare_data()
+        else:
+            pipeline.run_one(options.stage, options.command)
+        return 0
+    except (SettingsError, DataError, ModuleError) as error:
+        return _fail(pipeline, f"error: {error}", EXIT_USAGE)
+    except InterruptedRunError as error:
+        return _fail(pipeline, str(error), EXIT_TERMINATED)
+    except KeyboardInterrupt:
+        return _fail(pipeline, "interrupted; call again to go on.", EXIT_INTERRUPTED)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        return _fail(
+            pipeline, f"error: {error.filename or 'a file'}: {error.strerror}; make room or choose another folder.", 1
+        )
+
+
+def _prepare(experiment: Experiment, options: argparse.Namespace, dotted: Sequence[str]) -> "Pipeline":
+    from experiments.pipeline import Pipeline
+    from experiments.run_folder import RunFolder
+    from experiments.tracking import under_sweep_agent
+
+    if options.preset is None:
+        import torch
+
+        options.preset = "paper" if torch.cuda.is_available() else "tiny"
+        print(f"{experiment.paper}: preset {options.preset} (none was named)", file=sys.stderr)
+    if "stage" in options and options.stage not in experiment.stage_names:
+        from experiments.settings import nearest
+
+        raise SettingsError(
+            f"--stage {options.stage}: there is no such stage; {nearest(options.stage, experiment.stage_names)}"
+        )
+    settings = resolve(experiment.stage_names, layers_of(experiment, options, dotted))
+    name = options.name or _run_name(experiment, options.preset, settings)
+    if under_sweep_agent() and os.environ.get("WANDB_RUN_ID"):
+        name = f"{name}-{os.environ['WANDB_RUN_ID']}"
+    pipeline = Pipeline(experiment, settings, RunFolder(options.run_root / experiment.paper / name))
+    pipeline.validate()
+    return pipeline
+
+
+def _run_name(experiment: Experiment, preset: str, settings: dict[str, Settings]) -> str:
+    first: Any = settings[experiment.stages[0].name]
+    subject: Any = first
+    for key in experiment.subject.split("."):
+        subject = subject.get(key, {}) if isinstance(subject, dict) else {}
+    return f"{subject or 'default'}-{preset}-seed{first.get('seed_everything', 0)}"
+
+
+def _print_config(pipeline: "Pipeline") -> None:
+    import yaml
+
+    print(yaml.safe_dump(pipeline.resolved, sort_keys=False), end="")
+
+
+def _fail(pipeline: "Pipeline | None", message: str, code: int) -> int:
+    if pipeline is not None:
+        pipeline.abandon()
+    print(message, file=sys.stderr)
+    return code
+
+
+def _quiet() -> None:
+    """Keep the libraries' chatter out of the output; warnings that say something to the user stay."""
+    import lightning.pytorch  # noqa: F401 - sets its own level when it is imported
+
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for pattern in QUIET_WARNINGS:
+        warnings.filterwarnings("ignore", message=pattern)
+
+
+# Each with its reason; the tests use the same list.
+QUIET_WARNINGS = (
+    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 on torch 2.13, internal
+    r".*does not have many workers.*",  # maps are memory-mapped: workers would only add processes
+    r"Checkpoint directory .* exists and is not empty.*",  # that is what a resume looks like
+    r".*The number of training batches .* is smaller than the logging interval.*",  # tiny data sets
+)

@@ -1,0 +1,167 @@
+"""Settings of an experiment: defaults < preset < the user's file < options, for `run`, `fit` and sweeps alike.
+
+A layer is a mapping with a `shared` block and one block a stage. Within a layer the stage's own block wins over
+`shared`; a later layer wins over an earlier one as a whole, so that `--shared.model.latent_dim 64` on the command
+line also beats what a preset says for one stage.
+"""
+
+import copy
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from experiments.errors import SettingsError
+
+CONFIG_ROOT = Path(__file__).parent / "configs"
+SHARED = "shared"
+
+Settings = dict[str, Any]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt name, ready to stand at the end of a message."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known)}."
+
+
+def merge(*layers: Mapping[str, Any]) -> Settings:
+    """Merge mappings key by key, later ones on top; lists and scalars are replaced whole."""
+    merged: Settings = {}
+    for layer in layers:
+        for key, value in layer.items():
+            below = merged.get(key)
+            if isinstance(value, Mapping) and isinstance(below, dict):
+                # Another class takes other arguments: those of the one before must not linger.
+                other_class = "class_path" in value and value["class_path"] != below.get("class_path")
+                merged[key] = copy.deepcopy(dict(value)) if other_class else merge(below, value)
+            else:
+                merged[key] = copy.deepcopy(dict(value) if isinstance(value, Mapping) else value)
+    return merged
+
+
+def nested(dotted: str, value: Any) -> Settings:
+    """`("model.latent_dim", 64)` as `{"model": {"latent_dim": 64}}`."""
+    for key in reversed(dotted.split(".")):
+        value = {key: value}
+    return dict(value)
+
+
+def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The reverse of `nested`, over a whole tree: dotted name -> leaf."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(flattened(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def read_yaml(path: Path) -> Settings:
+    """Read a settings file.
+
+    Raises:
+        SettingsError: If it is missing, is not YAML, or holds no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: the settings file cannot be read ({error.strerror}); name an existing one."
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise SettingsError(f"{path}{line}: this is not valid YAML; correct it.") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(
+            f"{path}: found a {type(content).__name__}, wanted blocks such as `{SHARED}:`; see the presets."
+        )
+    return content
+
+
+def presets(paper: str) -> list[str]:
+    """Names of the presets of a paper."""
+    return sorted(path.stem for path in (CONFIG_ROOT / paper).glob("*.yaml"))
+
+
+def read_preset(paper: str, name: str) -> Settings:
+    """Read `configs/<paper>/<name>.yaml`.
+
+    Raises:
+        SettingsError: If there is no such preset; the message offers the nearest name.
+    """
+    if name not in presets(paper):
+        raise SettingsError(f"--preset {name}: {paper} has no such preset; {nearest(name, presets(paper))}")
+    return read_yaml(CONFIG_ROOT / paper / f"{name}.yaml")
+
+
+def parse_options(arguments: Sequence[str]) -> Settings:
+    """Turn `--block.dotted.name value` and `--block.dotted.name=value` into a settings layer.
+
+    Values are read as YAML, so `64`, `1e-3`, `true`, `null` and `[1, 2]` are what they look like. This is the form
+    in which a W&B sweep agent passes its keys.
+
+    Raises:
+        SettingsError: If an option has no value or is not of this form.
+    """
+    layer: Settings = {}
+    rest = list(arguments)
+    while rest:
+        option = rest.pop(0)
+        name, equals, text = option.removeprefix("--").partition("=")
+        if not option.startswith("--") or "." not in name:
+            raise SettingsError(
+                f"{option}: this option is not known; wanted --<block>.<name> VALUE, or one that --help lists."
+            )
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise SettingsError(f"{option}: the value is missing; write {option} VALUE.")
+            text = rest.pop(0)
+        layer = merge(layer, nested(name, parse_value(text)))
+    return layer
+
+
+def parse_value(text: str) -> Any:
+    """One option's value; numbers such as `1e-3`, which YAML 1.1 reads as text, become numbers."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def resolve(stage_names: Sequence[str], layers: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Settings]:
+    """Settings of every stage after merging the layers.
+
+    Args:
+        stage_names: The experiment's stages, in order.
+        layers: (where it comes from, blocks) from the lowest to the highest.
+
+    Returns:
+        Stage name -> settings as SuiteCLI takes them.
+
+    Raises:
+        SettingsError: If a block is neither `shared` nor a stage.
+    """
+    settings: dict[str, Settings] = {name: {} for name in stage_names}
+    for origin, layer in layers:
+        for block, content in layer.items():
+            if block != SHARED and block not in settings:
+                raise SettingsError(f"{origin}: there is no block {block!r}; {nearest(block, [SHARED, *stage_names])}")
+            if content is not None and not isinstance(content, Mapping):
+                raise SettingsError(f"{origin}: block {block!r} holds {content!r}, wanted names and values below it.")
+        for name in stage_names:
+            settings[name] = merge(settings[name], layer.get(SHARED) or {}, layer.get(name) or {})
+    return settings

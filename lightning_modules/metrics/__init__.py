@@ -1,0 +1,1 @@
+"""Metrics as `torchmetrics.Metric`: they add up over batches and over processes."""

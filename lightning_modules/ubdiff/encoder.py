@@ -1,0 +1,40 @@
+"""Encoder E: a velocity map to the co-latent z (paper, encoder-decoder design, Eq. 1).
+
+The paper's code is a chain of strided convolutions with BatchNorm down to 1x1 and a tanh. Here the map is brought to a
+small grid in few steps, mapped to the latent by one linear layer, and a *linear branch* (one matrix from the 70x70 map
+to the latent) is added before the tanh. Layered media are close to a low-dimensional linear space, which the linear
+branch finds within a few epochs; the convolutions are left with what is not linear.
+"""
+
+import math
+
+from torch import Tensor, nn
+
+from lightning_modules.ubdiff.blocks import downward_path
+
+
+class VelocityEncoder(nn.Module):
+    """Velocity map to co-latent z in (-1, 1).
+
+    Args:
+        size: Side of the square map in cells; the product of the strides must divide it.
+        latent_dim: Length of the co-latent.
+        widths: Channels after each downsampling.
+        strides: Factor of each downsampling.
+        blocks: Residual blocks after each downsampling.
+    """
+
+    def __init__(
+        self, size: int, latent_dim: int, widths: tuple[int, ...], strides: tuple[int, ...], blocks: int
+    ) -> None:
+        super().__init__()
+        cells = (size // math.prod(strides)) ** 2
+        self.path = downward_path(widths, strides, blocks)
+        self.to_latent = nn.Linear(widths[-1] * cells, latent_dim)
+        self.linear_branch = nn.Linear(size**2, latent_dim, bias=False)
+
+    def forward(self, velocity: Tensor) -> Tensor:
+        """Map normalised velocity `(batch, 1, size, size)` to z `(batch, latent_dim)`."""
+        features = self.path(velocity).relu().flatten(1)
+        z: Tensor = self.to_latent(features) + self.linear_branch(velocity.flatten(1))
+        return z.tanh()

@@ -1,0 +1,368 @@
+"""UB-Diff's three training stages and its evaluation, wired into Lightning (paper: method, Eqs. 1-4).
+
+`autoencoder` trains the encoder and the velocity decoder on all m velocity maps (Eq. 2); `paired` trains the seismic
+decoder on n << m pairs with the rest frozen (Eq. 3) or everything together (Eq. 4); `diffusion` trains the denoiser on
+the co-latents of all m maps; `evaluate` reconstructs held-out pairs and generates new ones. All networks exist in every
+stage, so that each stage starts from the checkpoint of the one before. Everything here is normalised, about -1 to 1.
+"""
+
+from collections.abc import Mapping, Sized
+from typing import Any, Literal, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
+from torchmetrics import MeanAbsoluteError
+from torchmetrics.image import StructuralSimilarityIndexMeasure
+
+from lightning_modules.errors import ModuleError
+from lightning_modules.ubdiff.checkpoint import matching_weights
+from lightning_modules.ubdiff.denoiser import Denoiser
+from lightning_modules.ubdiff.diffusion import Diffusion
+from lightning_modules.ubdiff.encoder import VelocityEncoder
+from lightning_modules.ubdiff.latents import IndexedNoise
+from lightning_modules.ubdiff.learning_rate import learning_rate_factor
+from lightning_modules.ubdiff.losses import amplitude_loss, reconstruction_loss
+from lightning_modules.ubdiff.pair_generator import PairGenerator
+from lightning_modules.ubdiff.pairs import GeneratedPairs, PairBatch, seismic_of
+from lightning_modules.ubdiff.seismic_decoder import SeismicDecoder
+from lightning_modules.ubdiff.velocity_decoder import VelocityDecoder
+
+MAP_SIZE = 70
+N_SHOTS = 5
+N_RECEIVERS = 70
+
+# Settings that fix the meaning of weights: a checkpoint that differs in one of them is refused.
+ARCHITECTURE = (
+    "latent_dim",
+    "n_time",
+    "velocity_widths",
+    "velocity_strides",
+    "velocity_blocks",
+    "velocity_fine_width",
+    "seismic_patch",
+    "seismic_width",
+    "seismic_depth",
+    "seismic_heads",
+    "denoiser_width",
+    "denoiser_depth",
+)
+DIFFUSION_CONVENTION = ("prediction", "n_diffusion_steps")
+
+
+class UBDiffModule(LightningModule):
+    """UB-Diff.
+
+    Args:
+        stage: What is trained or, for `evaluate`, that nothing is.
+        latent_dim: Length of the co-latent z (paper: 128).
+        n_time: Time samples of a gather.
+        velocity_widths: Channels of encoder and velocity decoder, finest resolution first.
+        velocity_strides: Factors between the resolutions; their product divides 70.
+        velocity_blocks: Residual blocks at each resolution.
+        velocity_fine_width: Channels of the velocity decoder at full resolution.
+        seismic_patch: Time samples of a token.
+        seismic_width: Channels of a token.
+        seismic_depth: Transformer blocks.
+        seismic_heads: Attention heads.
+        denoiser_width: Hidden width of the denoiser.
+        denoiser_depth: Adaptive blocks of the denoiser.
+        prediction: What the denoiser predicts (paper: v).
+        n_diffusion_steps: T (paper: 256).
+        sampler: `ddpm` takes all T steps; `dpm_solver_2m` takes `n_sampling_steps`.
+        n_sampling_steps: Steps of the fast solver.
+        sampling_seed: With a sample's number, all that a generated pair depends on.
+        freeze: Stage `paired`: train the seismic decoder alone (Eq. 3) or everything (Eq. 4).
+        flip: Stages `autoencoder` and `diffusion`: mirror half of the maps left to right, drawn anew each time.
+        squared_weight: Weight of the squared beside the absolute error.
+        amplitude_weight: Stage `paired`: weight of the amplitude's relative squared error (0 in the paper's code).
+        seismic_log_range: Smallest and largest log amplitude of the data set, for `amplitude_weight`.
+        ema_decay: Decay of the denoiser's moving average (the paper's code: 0.995 every 10 updates).
+        learning_rate: Base rate of AdamW.
+        weight_decay: AdamW's.
+        adam_betas: AdamW's.
+        schedule: `cosine` to zero over the whole training, the paper code's `step` (0.98 every 10 epochs), `constant`.
+        warmup_steps: Steps over which the rate first rises.
+        initial_weights: Checkpoint of the stage before.
+
+    Raises:
+        ModuleError: If a setting is impossible, or `initial_weights` does not fit.
+    """
+
+    def __init__(
+        self,
+        stage: Literal["autoencoder", "paired", "diffusion", "evaluate"] = "autoencoder",
+        latent_dim: int = 128,
+        n_time: int = 1000,
+        velocity_widths: tuple[int, ...] = (64, 256),
+        velocity_strides: tuple[int, ...] = (2, 5),
+        velocity_blocks: int = 2,
+        velocity_fine_width: int = 32,
+        seismic_patch: int = 20,
+        seismic_width: int = 256,
+        seismic_depth: int = 4,
+        seismic_heads: int = 8,
+        denoiser_width: int = 384,
+        denoiser_depth: int = 4,
+        prediction: Literal["v", "epsilon", "sample"] = "v",
+        n_diffusion_steps: int = 256,
+        sampler: Literal["ddpm", "dpm_solver_2m"] = "dpm_solver_2m",
+        n_sampling_steps: int = 20,
+        sampling_seed: int = 0,
+        freeze: bool = True,
+        flip: bool = False,
+        squared_weight: float = 1.0,
+        amplitude_weight: float = 0.0,
+        seismic_log_range: tuple[float, float] = (-3.33, 3.985),
+        ema_decay: float = 0.999,
+        learning_rate: float = 1e-4,
+        weight_decay: float = 1e-4,
+        adam_betas: tuple[float, float] = (0.9, 0.999),
+        schedule: Literal["cosine", "step", "constant"] = "cosine",
+        warmup_steps: int = 0,
+        initial_weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.stage = stage
+        widths, strides = tuple(velocity_widths), tuple(velocity_strides)
+        self.networks = PairGenerator(
+            latent_dim,
+            VelocityEncoder(MAP_SIZE, latent_dim, widths, strides, velocity_blocks),
+            VelocityDecoder(MAP_SIZE, latent_dim, widths, strides, velocity_blocks, velocity_fine_width),
+            SeismicDecoder(
+                latent_dim, N_SHOTS, n_time, N_RECEIVERS, seismic_patch, seismic_width, seismic_depth, seismic_heads
+            ),
+            Denoiser(latent_dim, denoiser_width, denoiser_depth),
+            Diffusion(n_diffusion_steps, prediction),
+            ema_decay,
+        )
+        self.velocity_mae = MeanAbsoluteError()
+        self.velocity_ssim = StructuralSimilarityIndexMeasure(data_range=2.0)
+        self.seismic_mae = MeanAbsoluteError()
+        self._has_weights = False
+        self._training_latents: Tensor | None = None
+        self.requires_grad_(False)
+        for network in self.trained:
+            network.requires_grad_(True)
+
+    def forward(self, velocity: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruct `(velocity, seismic)` from velocity maps `(batch, 1, 70, 70)`, all normalised."""
+        return self.decode(self.networks.encode(velocity))
+
+    def decode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode co-latents `(batch, latent_dim)` into normalised velocity and seismic."""
+        return self.networks.decode_velocity(latent), self.networks.decode_seismic(latent)
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Number of parameters of each part."""
+        return {
+            name: sum(weight.numel() for network in networks for weight in network.parameters())
+            for name, networks in self.networks.parts().items()
+        }
+
+    @property
+    def trained(self) -> list[nn.Module]:
+        """The networks that this stage trains."""
+        parts = self.networks.parts()
+        velocity_side, seismic_side = parts["encoder"] + parts["velocity_decoder"], parts["seismic_decoder"]
+        if self.stage == "autoencoder":
+            return velocity_side
+        if self.stage == "paired":
+            return seismic_side if self.hparams["freeze"] else velocity_side + seismic_side
+        return parts["denoiser"] if self.stage == "diffusion" else []
+
+    def train(self, mode: bool = True) -> "UBDiffModule":
+        """Put what this stage trains into training mode, and the rest into evaluation mode."""
+        super().train(False)
+        self.training = mode
+        for network in self.trained:
+            network.train(mode)
+        return self
+
+    # -- starting weights and the latents of the training maps
+
+    def setup(self, stage: str) -> None:
+        """Load `initial_weights`; a checkpoint to resume from is loaded afterwards and wins."""
+        path = self.hparams["initial_weights"]
+        if path is not None and not self._has_weights:
+            names = ARCHITECTURE + (DIFFUSION_CONVENTION if self.stage == "evaluate" else ())
+            self.load_state_dict(matching_weights(path, {name: self.hparams[name] for name in names}))
+            self._has_weights = True
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note that trained weights arrive."""
+        self._has_weights = True
+
+    def _refuse_untrained(self) -> None:
+        if not self._has_weights:
+            raise ModuleError(
+                f"initial_weights: stage '{self.stage}' builds on trained networks and got none; give the path of the "
+                f"earlier stage's checkpoint."
+            )
+
+    def on_fit_start(self) -> None:
+        """Refuse to build on networks that nobody trained."""
+        if self.stage == "diffusion" or (self.stage == "paired" and self.hparams["freeze"]):
+            self._refuse_untrained()
+
+    def on_test_start(self) -> None:
+        """Refuse to judge networks that nobody trained."""
+        if self.stage == "evaluate":
+            self._refuse_untrained()
+
+    def on_predict_start(self) -> None:
+        """Refuse to sample from networks that nobody trained."""
+        self.on_test_start()
+
+    def on_train_start(self) -> None:
+        """Stage `diffusion`: encode all training maps once, and standardise."""
+        if self.stage == "diffusion":
+            latents = self._encode_training_maps()
+            self.networks.latent_scaler.fit(latents.flatten(0, -2))
+            self._training_latents = self.networks.latent_scaler.standardise(latents)
+
+    @torch.no_grad()
+    def _encode_training_maps(self) -> Tensor:
+        """Co-latents of all training maps in their own order `(1 or 2 with flip, n, latent_dim)`.
+
+        Every process encodes every map, in the same order and in blocks of the same size: that needs no communication,
+        and a resumed training finds the same bits.
+        """
+        trainer = self.trainer
+        loader = cast(DataLoader[Any], trainer.train_dataloader)
+        n_maps = len(cast(Sized, loader.dataset))
+        blocks = DataLoader(loader.dataset, batch_size=256, collate_fn=loader.collate_fn)
+        versions = 2 if self.hparams["flip"] else 1
+        latents = torch.zeros(versions, n_maps, self.hparams["latent_dim"], device=self.device)
+        for block in blocks:
+            batch = cast(PairBatch, trainer.strategy.batch_to_device(block, self.device))
+            latents[0, batch.index] = self.networks.encode(batch.velocity)
+            if versions == 2:
+                latents[1, batch.index] = self.networks.encode(batch.velocity.flip(-1))
+        return latents
+
+    # -- steps
+
+    def _reconstruction_step(self, batch: PairBatch, split: str) -> Tensor:
+        velocity = batch.velocity
+        weight = float(self.hparams["squared_weight"])
+        if split == "train" and self.stage == "autoencoder" and self.hparams["flip"]:
+            mirrored = torch.rand(len(velocity), 1, 1, 1, device=self.device) < 0.5
+            velocity = torch.where(mirrored, velocity.flip(-1), velocity)
+        latent = self.networks.encode(velocity)
+        loss = torch.zeros((), device=self.device)
+        if self.stage == "autoencoder" or not self.hparams["freeze"] or split != "train":
+            velocity_back = self.networks.decode_velocity(latent)
+            if self.stage == "autoencoder" or not self.hparams["freeze"]:
+                loss = loss + reconstruction_loss(velocity_back, velocity, weight)
+            if split != "train":
+                self._log("val/velocity_mae", (velocity_back - velocity).abs().mean(), len(velocity))
+        if self.stage == "paired":
+            seismic = seismic_of(batch)
+            seismic_back = self.networks.decode_seismic(latent)
+            loss = loss + reconstruction_loss(seismic_back, seismic, weight)
+            amplitude_weight = float(self.hparams["amplitude_weight"])
+            if amplitude_weight > 0.0 or split != "train":
+                amplitude = amplitude_loss(seismic_back, seismic, *self.hparams["seismic_log_range"])
+                loss = loss + amplitude_weight * amplitude
+            if split != "train":
+                self._log("val/seismic_mae", (seismic_back - seismic).abs().mean(), len(velocity))
+                self._log("val/seismic_relative_l2", amplitude.sqrt(), len(velocity))
+        return loss
+
+    def _diffusion_step(self, batch: PairBatch, split: str) -> Tensor:
+        if split == "train":
+            assert self._training_latents is not None
+            n = len(batch.index)
+            version = torch.randint(len(self._training_latents), (n,), device=self.device)
+            clean = self._training_latents[version, batch.index]
+            noise = torch.randn_like(clean)
+            step = torch.randint(self.networks.diffusion.n_steps, (n,), device=self.device)
+            return self.networks.diffusion.loss(self.networks.denoiser, clean, noise, step)
+        clean = self.networks.latent_scaler.standardise(self.networks.encode(batch.velocity))
+        # Validation asks the same question each time: noise by sample number, times spread evenly over the batch.
+        noise = IndexedNoise(batch.index.tolist(), 0, clean.shape[1]).draw().to(self.device)
+        step = (batch.index * 97) % self.networks.diffusion.n_steps
+        return self.networks.diffusion.loss(self.networks.averaged_denoiser, clean, noise, step)
+
+    def _step(self, batch: PairBatch, split: Literal["train", "val"]) -> Tensor:
+        step = self._diffusion_step if self.stage == "diffusion" else self._reconstruction_step
+        loss = step(batch, split)
+        self._log(f"{split}/loss", loss, len(batch.velocity), prog_bar=True)
+        return loss
+
+    def _log(self, name: str, value: Tensor, batch_size: int, prog_bar: bool = False) -> None:
+        self.log(name, value, batch_size=batch_size, on_step=False, on_epoch=True, sync_dist=True, prog_bar=prog_bar)
+
+    def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
+        """Return this stage's loss."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
+        """Log this stage's loss on held-back training samples."""
+        return self._step(batch, "val")
+
+    def test_step(self, batch: PairBatch, batch_idx: int) -> Mapping[str, Tensor]:
+        """Log normalised errors of held-out pairs, and return their reconstructions.
+
+        Returns:
+            `velocity` and `seismic` as reconstructed from the true velocity map, and the samples' `index`.
+        """
+        velocity, seismic = self(batch.velocity)
+        truth = seismic_of(batch)
+        self.velocity_mae(velocity, batch.velocity)
+        self.velocity_ssim(velocity, batch.velocity)
+        self.seismic_mae(seismic, truth)
+        self.log("test/velocity_mae", self.velocity_mae)
+        self.log("test/velocity_ssim", self.velocity_ssim)
+        self.log("test/seismic_mae", self.seismic_mae)
+        return {"index": batch.index, "velocity": velocity, "seismic": seismic}
+
+    def predict_step(self, batch: Tensor, batch_idx: int) -> GeneratedPairs:
+        """Generate the pairs of these sample numbers `(batch,)`, each from its own seed."""
+        settings = self.hparams
+        latent = self.networks.sample_latents(
+            batch, settings["sampling_seed"], settings["sampler"], settings["n_sampling_steps"]
+        )
+        return GeneratedPairs(batch, latent, *self.decode(latent))
+
+    # -- optimisation
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW on what the stage trains, its rate scheduled by optimiser step."""
+        settings = self.hparams
+        n_steps = self.trainer.estimated_stepping_batches
+        if settings["schedule"] == "cosine" and n_steps == float("inf"):
+            raise ModuleError(
+                "schedule: 'cosine' needs an end to fall to; set trainer.max_epochs or trainer.max_steps, or take "
+                "schedule 'constant'."
+            )
+        max_epochs = self.trainer.max_epochs or 1
+        optimizer = AdamW(
+            [p for p in self.parameters() if p.requires_grad],
+            lr=settings["learning_rate"],
+            betas=tuple(settings["adam_betas"]),
+            weight_decay=settings["weight_decay"],
+        )
+        schedule, warmup = settings["schedule"], settings["warmup_steps"]
+        finite = int(n_steps) if n_steps != float("inf") else 1
+
+        def factor(step: int) -> float:
+            return learning_rate_factor(step, schedule, finite, warmup, max(1, finite // max(1, max_epochs)))
+
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Optimizer | LightningOptimizer, optimizer_closure: Any = None
+    ) -> None:
+        """Step, then let the averaged denoiser follow."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        if self.stage == "diffusion":
+            self.networks.averaged_denoiser.update(self.networks.denoiser)

@@ -1,0 +1,103 @@
+"""The whole of UB-Diff as one network: one encoder, two decoders and a diffusion model between them (paper, Eq. 1).
+
+z = E(v),   v' = D_v(W_v z),   d' = D_s(W_s z),   and new pairs from z drawn by latent diffusion.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.ubdiff.denoiser import Denoiser
+from lightning_modules.ubdiff.diffusion import Diffusion
+from lightning_modules.ubdiff.ema import MovingAverage
+from lightning_modules.ubdiff.encoder import VelocityEncoder
+from lightning_modules.ubdiff.latents import IndexedNoise, LatentScaler
+from lightning_modules.ubdiff.samplers import ddpm_sample, dpm_solver_2m_sample, solver_steps
+from lightning_modules.ubdiff.seismic_decoder import SeismicDecoder
+from lightning_modules.ubdiff.velocity_decoder import VelocityDecoder
+
+
+class PairGenerator(nn.Module):
+    """Encoder, decoders and latent diffusion; each part is handed in ready-made.
+
+    Args:
+        latent_dim: Length of the co-latent z and of the two latents made from it.
+        encoder: Velocity map to z.
+        velocity_decoder: z'_v to velocity map.
+        seismic_decoder: z'_s to gather.
+        denoiser: The diffusion model's network.
+        diffusion: Schedule and convention of the prediction.
+        ema_decay: Decay of the denoiser's moving average, which is what samples.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        encoder: VelocityEncoder,
+        velocity_decoder: VelocityDecoder,
+        seismic_decoder: SeismicDecoder,
+        denoiser: Denoiser,
+        diffusion: Diffusion,
+        ema_decay: float,
+    ) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.encoder = encoder
+        self.to_velocity_latent = nn.Linear(latent_dim, latent_dim)
+        self.to_seismic_latent = nn.Linear(latent_dim, latent_dim)
+        self.velocity_decoder = velocity_decoder
+        self.seismic_decoder = seismic_decoder
+        self.denoiser = denoiser
+        self.averaged_denoiser = MovingAverage(denoiser, ema_decay)
+        self.diffusion = diffusion
+        self.latent_scaler = LatentScaler(latent_dim)
+
+    def encode(self, velocity: Tensor) -> Tensor:
+        """Map velocity `(batch, 1, 70, 70)` to z `(batch, latent_dim)`."""
+        z: Tensor = self.encoder(velocity)
+        return z
+
+    def decode_velocity(self, latent: Tensor) -> Tensor:
+        """Map z `(batch, latent_dim)` to velocity `(batch, 1, 70, 70)`."""
+        velocity: Tensor = self.velocity_decoder(self.to_velocity_latent(latent))
+        return velocity
+
+    def decode_seismic(self, latent: Tensor) -> Tensor:
+        """Map z `(batch, latent_dim)` to seismic `(batch, shot, time, receiver)`."""
+        seismic: Tensor = self.seismic_decoder(self.to_seismic_latent(latent))
+        return seismic
+
+    @torch.no_grad()
+    def sample_latents(self, index: Tensor, seed: int, sampler: str, n_solver_steps: int) -> Tensor:
+        """Draw co-latents with the averaged denoiser.
+
+        Args:
+            index: Sample numbers `(batch,)`; with `seed`, all that a sample depends on.
+            seed: Seed of the whole set.
+            sampler: `ddpm`, or `dpm_solver_2m`.
+            n_solver_steps: Steps of the solver.
+
+        Returns:
+            z, `(batch, latent_dim)`, in -1..1.
+        """
+        power = self.diffusion.signal_power
+        noise = IndexedNoise(index.tolist(), seed, self.latent_dim)
+        start = noise.draw().to(power.device)
+
+        def denoise(x: Tensor, step: int) -> Tensor:
+            steps = torch.full((len(x),), step, device=x.device)
+            return self.diffusion.predict_sample(self.averaged_denoiser, x, steps)
+
+        if sampler == "ddpm":
+            latent = ddpm_sample(start, denoise, power, lambda: noise.draw().to(power.device))
+        else:
+            latent = dpm_solver_2m_sample(start, denoise, power, solver_steps(power, n_solver_steps))
+        return self.latent_scaler.restore(latent)
+
+    def parts(self) -> dict[str, list[nn.Module]]:
+        """The parts by name; each latent's linear map belongs to its decoder."""
+        return {
+            "encoder": [self.encoder],
+            "velocity_decoder": [self.to_velocity_latent, self.velocity_decoder],
+            "seismic_decoder": [self.to_seismic_latent, self.seismic_decoder],
+            "denoiser": [self.denoiser],
+        }

@@ -1,0 +1,96 @@
+"""Two ways from noise to a sample: ancestral DDPM, and the fast solver DPM-Solver++(2M).
+
+Both are pure functions of a starting noise and a denoiser, so that a closed form can stand in for the network in tests.
+DDPM takes each of the T steps and draws noise at each (Ho et al. 2020, arXiv 2006.11239, Eqs. 6-7). DPM-Solver++(2M)
+(Lu et al. 2022, arXiv 2211.01095, Algorithm 2) integrates the probability-flow equation by a two-step method of second
+order, deterministically, in a small number of steps.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Denoise = Callable[[Tensor, int], Tensor]
+"""Estimate of x_0 from x_t `(batch, dim)` at step t."""
+
+
+def ddpm_sample(noise: Tensor, denoise: Denoise, signal_power: Tensor, draw: Callable[[], Tensor]) -> Tensor:
+    """Sample by the ancestral chain over all T steps.
+
+    Args:
+        noise: x_T, standard normal, `(batch, dim)`.
+        denoise: Estimate of x_0 from x_t at step t.
+        signal_power: alpha_bar, float64 `(T,)`.
+        draw: Gives fresh standard normal noise of the same shape at each call.
+
+    Returns:
+        x_0, `(batch, dim)`.
+    """
+    x = noise
+    powers = [float(power) for power in signal_power]
+    for step in reversed(range(len(powers))):
+        clean = denoise(x, step)
+        if step == 0:
+            return clean
+        power, power_next = powers[step], powers[step - 1]
+        beta = 1.0 - power / power_next
+        # Mean and variance of q(x_{t-1} | x_t, x_0).
+        mean = (power_next**0.5 * beta * clean + (power / power_next) ** 0.5 * (1.0 - power_next) * x) / (1.0 - power)
+        x = mean + (beta * (1.0 - power_next) / (1.0 - power)) ** 0.5 * draw()
+    return x
+
+
+def solver_steps(signal_power: Tensor, n_steps: int) -> list[int]:
+    """Choose the solver's steps from T - 1 down to 0, closer together towards both ends.
+
+    Evenly in time, 20 steps make the spread of a Gaussian up to 13 % too wide; spaced by the cosine, at most 4 %.
+
+    Args:
+        signal_power: alpha_bar, float64 `(T,)`.
+        n_steps: How many; steps that fall together near the ends are taken once.
+
+    Returns:
+        Falling, distinct steps; the first is T - 1 and the last, unless it is the first, 0.
+    """
+    remaining = 0.5 * (1.0 + torch.cos(torch.linspace(0.0, math.pi, n_steps, dtype=torch.float64)))
+    chosen = ((len(signal_power) - 1) * remaining).round()
+    return sorted({int(step) for step in chosen}, reverse=True)
+
+
+def dpm_solver_2m_sample(noise: Tensor, denoise: Denoise, signal_power: Tensor, steps: list[int]) -> Tensor:
+    """Sample by DPM-Solver++(2M), one call of the denoiser a step.
+
+    With lambda = log(sqrt(alpha_bar) / sqrt(1 - alpha_bar)) and h the step in lambda, each update is
+
+        x' = (sigma' / sigma) x - alpha' (exp(-h) - 1) D,   D = (1 + 1/(2r)) x_0 - 1/(2r) x_0_before,   r = h_before / h
+
+    and the last goes to sigma = 0, where it reduces to x' = x_0.
+
+    Args:
+        noise: x_T, standard normal, `(batch, dim)`.
+        denoise: Estimate of x_0 from x_t at step t.
+        signal_power: alpha_bar, float64 `(T,)`.
+        steps: Falling steps, see `solver_steps`.
+
+    Returns:
+        x_0, `(batch, dim)`.
+    """
+    chosen = signal_power[steps].cpu()
+    signal, spread = chosen.sqrt(), (1.0 - chosen).sqrt()
+    half_log_snr = signal.log() - spread.log()
+    x = noise
+    clean_before: Tensor | None = None
+    for i, step in enumerate(steps):
+        clean = denoise(x, step)
+        if i == len(steps) - 1:
+            return clean
+        h = half_log_snr[i + 1] - half_log_snr[i]
+        direction = clean
+        if clean_before is not None:
+            ratio = float((half_log_snr[i] - half_log_snr[i - 1]) / h)
+            direction = clean + (clean - clean_before) / (2.0 * ratio)
+        x = float(spread[i + 1] / spread[i]) * x - float(signal[i + 1] * torch.expm1(-h)) * direction
+        clean_before = clean
+    return x
