@@ -18,11 +18,11 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from datamodules.errors import DataError
 from datamodules.npy_stack import NpyStack
-from datamodules.openfwi_families import GATHER_SHAPE, MAP_SHAPE
+from datamodules.openfwi_families import GATHER_SHAPE
 from datamodules.openfwi_files import count_samples
 
 Simulate = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
@@ -72,8 +72,7 @@ def fill_gather_cache(
             for file, wanted in missing:
                 first = file * ROWS_PER_FILE
                 chosen = rows[first : first + wanted]
-                _write_maps(folder / "model" / f"model{file + 1}.npy", maps.take(chosen))
-                _extend(_data_path(folder, file), maps, chosen, simulate, block, bar)
+                _extend(_data_path(folder, file), maps, chosen, simulate, block, bar.update)
     ready = cached_gathers(folder, len(rows))
     if ready is None:
         raise DataError(f"{folder} was changed while it was being filled: remove it and start again.")
@@ -111,18 +110,19 @@ def _extend(
     rows: npt.NDArray[np.int64],
     simulate: Simulate,
     block: int,
-    bar: "tqdm[None]",
+    advance: Callable[[int], object],
 ) -> None:
-    """Append gathers to the partial file until it holds all rows, then give it its name."""
+    """Append gathers to the partial file until it holds all rows; write its maps; then give it its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial_path(path)
     have = _rows_in_partial(path)
     if have < _rows_in(path):  # growing a finished file: start from a copy, for someone may be reading it
         shutil.copyfile(path, partial)
         have = _rows_in_partial(path)
+    have = min(have, len(rows))  # an interrupted run may have wanted more; maps and gathers are to match one to one
     try:
         with partial.open("r+b" if have else "w+b") as file:
-            file.truncate(_HEADER_BYTES + have * _ROW_BYTES)  # drops a row that was cut short
+            file.truncate(_HEADER_BYTES + have * _ROW_BYTES)  # drops what is left over, and a row that was cut short
             while have < len(rows):
                 file.seek(_HEADER_BYTES + have * _ROW_BYTES)
                 velocity = maps.take(rows[have : have + block])[:, 0]
@@ -135,9 +135,10 @@ def _extend(
                 file.write(gathers.data)
                 _sync(file)
                 have += len(velocity)
-                bar.update(len(velocity))
+                advance(len(velocity))
             _write_header(file, have)
             _sync(file)
+        write_npy(path.parent.parent / "model" / path.name.replace("data", "model"), maps.take(rows))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             partial.unlink(missing_ok=True)
@@ -154,12 +155,6 @@ def _write_header(file: BinaryIO, n_rows: int) -> None:
         raise RuntimeError(f"numpy wrote a header of {file.tell()} bytes, {_HEADER_BYTES} were kept free")
 
 
-def _write_maps(path: Path, velocity_m_s: npt.NDArray[np.float32]) -> None:
-    if path.exists() and count_samples(path, MAP_SHAPE) >= len(velocity_m_s):
-        return
-    write_npy(path, velocity_m_s)
-
-
 def write_npy(path: Path, array: npt.NDArray[np.float32]) -> None:
     """Write a `.npy` file that is either there as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +163,7 @@ def write_npy(path: Path, array: npt.NDArray[np.float32]) -> None:
         with partial.open("wb") as file:
             np.save(file, array)
             _sync(file)
-    except OSError:
+    except BaseException:
         partial.unlink(missing_ok=True)
         raise
     partial.replace(path)

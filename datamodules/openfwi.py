@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.errors import DataError
-from datamodules.file_facts import facts_of
 from datamodules.normalization import OpenFWINormalization
 from datamodules.openfwi_dataset import OpenFWIBatch, OpenFWIDataset, SampleNumbers, as_is
 from datamodules.openfwi_families import GATHER_SHAPE, TIME_STEP_S, family_named
 from datamodules.openfwi_source import DataSource, OpenFWISource
 from datamodules.openfwi_splits import Part, Rows
+from datamodules.openfwi_summary import verified_summary
 from datamodules.sampling import EpochSampler, EvaluationBatches
 
 PartName = Literal["train", "validation", "test"]
@@ -98,7 +98,8 @@ class OpenFWIDataModule(pl.LightningDataModule):
         for name, value in positive.items():
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise DataError(f"{name} is {value!r}: it must be a whole number of at least 1.")
-        for name, value in {"num_workers": num_workers, "pair_seed": pair_seed, "seed": seed}.items():
+        seeds = {"pair_seed": pair_seed, "synthetic_seed": synthetic_seed, "seed": seed}
+        for name, value in {"num_workers": num_workers, **seeds}.items():
             if value < 0:
                 raise DataError(f"{name} is {value}: it must not be negative.")
         if time_stride > GATHER_SHAPE[1] // 2:
@@ -114,7 +115,7 @@ class OpenFWIDataModule(pl.LightningDataModule):
         self._n_pairs = {"train": n_pairs, "validation": n_validation_pairs, "test": n_test_pairs}
         self._data = OpenFWISource(
             self.family,
-            data_root=None if data_root is None else Path(data_root).expanduser(),
+            data_root=Path(data_root).expanduser() if data_root else None,
             cache_root=Path(cache_root).expanduser(),
             n_validation_maps=n_validation_maps,
             pair_seed=pair_seed,
@@ -127,9 +128,12 @@ class OpenFWIDataModule(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Verify the files and make what is missing: synthetic maps, simulated gathers. Rank 0 only."""
         _ = self._data.map_facts
+        for name in self._n_maps:
+            self._map_rows(name)  # raises if there are too few, before an hour of simulation
         if self.content == "pairs":
-            for name in self._n_pairs:
-                self._data.prepare_gathers(self._part(name), self._pair_rows(name))
+            rows = {name: self._pair_rows(name) for name in self._n_pairs}
+            for name in rows:
+                self._data.prepare_gathers(self._part(name), rows[name])
 
     def setup(self, stage: str) -> None:
         """Check that the batch can be shared by the processes."""
@@ -236,33 +240,11 @@ class OpenFWIDataModule(pl.LightningDataModule):
             DataError: the first fault found.
         """
         self.prepare_data()
-        data = self._data
-        maps = data.map_facts.values()
-        lines = [
-            data.describe().sentence,
-            f"  split       {self.source.provenance['split']}",
-        ]
-        for name in self._n_maps:
-            part = self._part(name)
-            pairs = f", {len(self._pair_rows(name)):,} pairs" if self.content == "pairs" else ""
-            lines.append(f"  {name:<11} {len(part.order):,} maps, {len(self._map_rows(name)):,} of them used{pairs}")
-        lines.append(
-            f"  velocity    float32 (1, 70, 70), {min(f.minimum for f in maps):.1f} .. "
-            f"{max(f.maximum for f in maps):.1f} m/s, all finite"
-        )
-        if data.kind == "real":
-            seismic, where = data.seismic_facts(), data.files.root
-        elif self.content == "pairs":
-            paths = sorted(data.gather_folder.glob("*/data/data*.npy"))
-            seismic, where = facts_of(paths, data.cache_root, what="simulated gathers"), data.gather_folder
-        else:
-            return "\n".join(lines)
-        lines.append(
-            f"  seismic     float32 (5, 1000, 70), {min(f.minimum for f in seismic.values()):.2f} .. "
-            f"{max(f.maximum for f in seismic.values()):.2f} (OpenFWI: {self.family.seismic_minimum:.2f} .. "
-            f"{self.family.seismic_maximum:.2f}), in {len(seismic)} files below {where}"
-        )
-        return "\n".join(lines)
+        counts = {
+            name: (len(self._map_rows(name)), len(self._pair_rows(name)) if self.content == "pairs" else 0)
+            for name in self._n_maps
+        }
+        return verified_summary(self._data, counts)
 
     # ---- what the above share ----------------------------------------------------------------------------------
 

@@ -111,9 +111,9 @@ def family_named(name: str) -> Family:
     Raises:
         DataError: no family has that name; the nearest ones are offered.
     """
-    by_plain_name = {plain_name(known): family for known, family in FAMILIES.items()}
-    if family := by_plain_name.get(plain_name(name)):
+    if family := FAMILIES.get(name):
         return family
+    by_plain_name = {plain_name(known): family for known, family in FAMILIES.items()}
     nearest = difflib.get_close_matches(plain_name(name), by_plain_name, n=1, cutoff=0.5)
     offer = f"did you mean {by_plain_name[nearest[0]].name}?" if nearest else f"choose from {', '.join(FAMILIES)}."
     raise DataError(f"dataset {name!r} is not one of the ten OpenFWI families: {offer}")

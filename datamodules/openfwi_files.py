@@ -48,6 +48,19 @@ class FamilyFiles:
         """All gathers under the same running index."""
         return NpyStack(self.seismic, self.counts, GATHER_SHAPE)
 
+    def check_seismic(self) -> None:
+        """Check the headers of the seismic files. Not done on finding them: a stage on maps alone opens none.
+
+        Raises:
+            DataError: a header is not as it should be, or gathers and maps do not match one to one.
+        """
+        for maps, seismic, n_maps in zip(self.maps, self.seismic, self.counts, strict=True):
+            if seismic is not None and (n_gathers := count_samples(seismic, GATHER_SHAPE)) != n_maps:
+                raise DataError(
+                    f"{seismic} holds {n_gathers} gathers but {maps} holds {n_maps} maps: "
+                    "they must match one to one, so fetch both files again."
+                )
+
 
 def find_files(family: Family, data_root: Path) -> FamilyFiles:
     """The family's files below a folder that the user named.
@@ -57,21 +70,31 @@ def find_files(family: Family, data_root: Path) -> FamilyFiles:
         data_root: the folder that holds the family's folder (`FlatVel-A`, `FlatVel_A`, ...), or that folder itself.
 
     Raises:
-        DataError: the folder is absent or holds no map of the family; or a header is not as it should be.
+        DataError: the folder is absent or holds no map of the family, or the header of a map file is wrong.
     """
     if not data_root.is_dir():
         raise DataError(
             f"data_root {data_root} is not a folder: name the one that holds {family.name}/, "
             "or leave data_root out to use synthetic maps (FlatVel-A and CurveVel-A)."
         )
-    subfolders = sorted(path for path in data_root.iterdir() if path.is_dir())
+    try:
+        subfolders = sorted(path for path in data_root.iterdir() if path.is_dir())
+    except OSError as error:
+        raise DataError(f"data_root {data_root} cannot be read ({error.strerror}): check its permissions.") from None
     candidates = [path for path in subfolders if plain_name(path.name) == plain_name(family.name)]
     other_families = {plain_name(name) for name in FAMILIES} - {plain_name(family.name)}
     if plain_name(data_root.resolve().name) not in other_families:
         candidates.append(data_root)
     for root in candidates:
         if maps := _numeric_order(root, [name for name, _ in family.files]):
-            return _with_seismic(family, root, maps)
+            seismic = [seismic_path(path) for path in maps]
+            return FamilyFiles(
+                family,
+                root,
+                maps,
+                tuple(path if path.exists() else None for path in seismic),
+                tuple(count_samples(path, MAP_SHAPE) for path in maps),
+            )
     raise DataError(
         f"data_root {data_root} holds no {family.name} maps: put {family.file_hint} from {WEBSITE} "
         f"into {data_root / family.name}."
@@ -99,24 +122,6 @@ def seismic_path(map_path: Path) -> Path:
     if map_path.name.startswith("model"):
         return map_path.parent.parent / "data" / map_path.name.replace("model", "data", 1)
     return map_path.with_name(map_path.name.replace("vel", "seis", 1))
-
-
-def _with_seismic(family: Family, root: Path, maps: tuple[Path, ...]) -> FamilyFiles:
-    counts = tuple(count_samples(path, MAP_SHAPE) for path in maps)
-    seismic: list[Path | None] = []
-    for path, count in zip(maps, counts, strict=True):
-        beside = seismic_path(path)
-        if not beside.exists():
-            seismic.append(None)
-            continue
-        found = count_samples(beside, GATHER_SHAPE)
-        if found != count:
-            raise DataError(
-                f"{beside} holds {found} gathers but {path} holds {count} maps: "
-                "they must match one to one, so fetch both files again."
-            )
-        seismic.append(beside)
-    return FamilyFiles(family, root, maps, tuple(seismic), counts)
 
 
 def count_samples(path: Path, row_shape: tuple[int, ...]) -> int:

@@ -43,7 +43,7 @@ class Part:
         if n is not None and n > available:
             raise DataError(
                 f"{argument} is {n} but the {self.name} part has only {available} {what}: "
-                f"set {argument} to {available} or less, or add files."
+                f"set {argument} to {available} or less, or provide more maps."
             )
         return self.order[: available if n is None else n]
 
@@ -85,7 +85,7 @@ def split_maps(files: FamilyFiles, *, n_validation_maps: int, seed: int, only_re
     if not 1 <= n_validation_maps < len(candidates):
         raise DataError(
             f"n_validation_maps is {n_validation_maps} but {len(candidates)} training maps are there in {files.root}: "
-            f"set it between 1 and {len(candidates) - 1}, or add files."
+            f"set it between 1 and {len(candidates) - 1}, or provide more maps."
         )
     validation = candidates[-n_validation_maps:]
     training = np.setdiff1d(training, validation)

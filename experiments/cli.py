@@ -148,6 +148,8 @@ class SuiteCLI(LightningCLI):
             for module in self.model.modules():
                 if isinstance(module, Metric):
                     module.distributed_available_fn = lambda: False
+        if "verbose" in self.config_init[subcommand]:
+            self.config_init[subcommand]["verbose"] = False  # the report has the table
         super()._run_subcommand(subcommand)
 
     def before_fit(self) -> None:

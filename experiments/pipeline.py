@@ -5,6 +5,7 @@ Rank 0 decides (`experiments.ranks`); stages that do not fit run on rank 0 alone
 """
 
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,12 +57,16 @@ class Pipeline:
     Args:
         experiment: What to run.
         settings: Stage name -> merged settings.
-        folder: The run folder.
+
+    Attributes:
+        resolved: After `validate`, every setting of every stage.
+        folder: The run folder; set it after `validate`, its name follows from the settings.
     """
 
-    def __init__(self, experiment: Experiment, settings: Mapping[str, Settings], folder: RunFolder) -> None:
+    folder: RunFolder
+
+    def __init__(self, experiment: Experiment, settings: Mapping[str, Settings]) -> None:
         self.experiment = experiment
-        self.folder = folder
         self.ranks = Ranks()
         self.module: type[LightningModule] = load(experiment.module)
         self.datamodule: type[LightningDataModule] = load(experiment.datamodule)
@@ -179,7 +184,8 @@ class Pipeline:
         if self._wandb is not None:
             self._wandb.finish(exit_code=exit_code)
             self._wandb = None
-        self.folder.release()
+        if hasattr(self, "folder"):
+            self.folder.release()
 
     def abandon(self) -> None:
         """After an error: tell W&B that the run failed."""
@@ -216,6 +222,7 @@ class Pipeline:
 
     def _run_stage(self, stage: Stage, plan: Plan) -> None:
         reset_peak_memory()
+        started = time.perf_counter()
         resources = StageResources()
         callbacks: list[Callback] = [resources, StageProgress(stage.name), *self._stage_callbacks(stage)]
         settings = merge(
@@ -253,7 +260,7 @@ class Pipeline:
             return
         for callback in callbacks:
             metrics |= getattr(callback, "metrics", {})
-        metrics[f"{stage.name}/seconds"] = resources.seconds
+        metrics[f"{stage.name}/seconds"] = resources.seconds if stage.fits else time.perf_counter() - started
         metrics[f"{stage.name}/peak_memory_bytes"] = float(peak_memory_bytes())
         record = read_json(self.folder.stage_record(stage.name)) or {}
         write_json(

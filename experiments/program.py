@@ -11,11 +11,21 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from experiments.errors import SettingsError
 from experiments.experiment import Experiment
-from experiments.settings import Settings, merge, nested, parse_options, presets, read_preset, read_yaml, resolve
+from experiments.settings import (
+    Settings,
+    flattened,
+    merge,
+    nested,
+    parse_options,
+    presets,
+    read_preset,
+    read_yaml,
+    resolve,
+)
 
 if TYPE_CHECKING:
     from experiments.pipeline import Pipeline
@@ -78,7 +88,11 @@ def layers_of(experiment: Experiment, options: argparse.Namespace, dotted: Seque
     for shorthand in experiment.shorthands:
         value = getattr(options, shorthand.name)
         if value is not None:
-            for name, content in shorthand.expand(value).items():
+            try:
+                expanded = shorthand.expand(value)
+            except ValueError:
+                raise SettingsError(f"--{shorthand.name} {value}: wanted a whole number.") from None
+            for name, content in expanded.items():
                 short = merge(short, nested(f"shared.{name}", content))
     layers.append(("the command line", short))
     layers.append(("the command line", parse_options(dotted)))
@@ -113,10 +127,13 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
         return _fail(pipeline, "interrupted; call again to go on.", EXIT_INTERRUPTED)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            _fail(pipeline, "stopped by an unforeseen error:", 1)
             raise
-        return _fail(
-            pipeline, f"error: {error.filename or 'a file'}: {error.strerror}; make room or choose another folder.", 1
-        )
+        where = error.filename or "a file"
+        return _fail(pipeline, f"error: {where}: {error.strerror}; make room or choose another folder.", 1)
+    except BaseException:
+        _fail(pipeline, "stopped before the end:", 1)
+        raise
 
 
 def _prepare(experiment: Experiment, options: argparse.Namespace, dotted: Sequence[str]) -> "Pipeline":
@@ -136,20 +153,18 @@ def _prepare(experiment: Experiment, options: argparse.Namespace, dotted: Sequen
             f"--stage {options.stage}: there is no such stage; {nearest(options.stage, experiment.stage_names)}"
         )
     settings = resolve(experiment.stage_names, layers_of(experiment, options, dotted))
-    name = options.name or _run_name(experiment, options.preset, settings)
+    pipeline = Pipeline(experiment, settings)
+    pipeline.validate()
+    name = options.name or _run_name(experiment, options.preset, pipeline.resolved)
     if under_sweep_agent() and os.environ.get("WANDB_RUN_ID"):
         name = f"{name}-{os.environ['WANDB_RUN_ID']}"
-    pipeline = Pipeline(experiment, settings, RunFolder(options.run_root / experiment.paper / name))
-    pipeline.validate()
+    pipeline.folder = RunFolder(options.run_root / experiment.paper / name)
     return pipeline
 
 
-def _run_name(experiment: Experiment, preset: str, settings: dict[str, Settings]) -> str:
-    first: Any = settings[experiment.stages[0].name]
-    subject: Any = first
-    for key in experiment.subject.split("."):
-        subject = subject.get(key, {}) if isinstance(subject, dict) else {}
-    return f"{subject or 'default'}-{preset}-seed{first.get('seed_everything', 0)}"
+def _run_name(experiment: Experiment, preset: str, resolved: dict[str, Settings]) -> str:
+    settings = flattened(resolved[experiment.stages[0].name])
+    return f"{settings[experiment.subject]}-{preset}-seed{settings['seed_everything']}"
 
 
 def _print_config(pipeline: "Pipeline") -> None:
@@ -167,6 +182,8 @@ def _fail(pipeline: "Pipeline | None", message: str, code: int) -> int:
 
 def _quiet() -> None:
     """Keep the libraries' chatter out of the output; warnings that say something to the user stay."""
+    # Lightning 2.6 calls what jsonargparse 4.53 has deprecated.
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     import lightning.pytorch  # noqa: F401 - sets its own level when it is imported
 
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):

@@ -32,6 +32,7 @@ class Ranks:
         self._told: list[Any] = json.loads(os.environ.get(_HANDOVER, "[]")) if not self.is_leader else []
         self._decided: list[Any] = []
         self._group: Any = None
+        self._alone = False
         os.environ.pop(_HANDOVER, None) if self.is_leader else None
 
     @property
@@ -45,6 +46,8 @@ class Ranks:
         Args:
             ask: Called on rank 0 only; its answer must be of JSON's types.
         """
+        if self._alone:
+            return ask()
         if not dist.is_initialized() and started_together():
             _join()
         if dist.is_initialized():
@@ -64,12 +67,15 @@ class Ranks:
         return self._group
 
     def leave(self) -> None:
-        """End the process group; called by every rank when no stage needs the others any more."""
+        """End the process group; called by every rank when no stage needs the others any more.
+
+        From here on rank 0 is alone, and the others are expected to end.
+        """
         os.environ.pop(_HANDOVER, None)
         if dist.is_initialized():
             dist.barrier(group=self._patient_group())
             dist.destroy_process_group()
-        self._group = None
+        self._group, self._alone = None, True
 
 
 def started_together() -> bool:

@@ -125,6 +125,7 @@ class RunFolder:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self.release()
             raise SettingsError(
                 f"{self.root}: another process is at work in this run folder; wait for it or name the run with --name."
             ) from None

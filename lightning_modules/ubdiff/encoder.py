@@ -8,9 +8,16 @@ branch finds within a few epochs; the convolutions are left with what is not lin
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from lightning_modules.ubdiff.blocks import downward_path
+
+# A layer that sums thousands of inputs of one sign moves its output by their number times Adam's step, which at a high
+# learning rate drives the tanh into saturation within a few steps. Its inputs are made smaller and its starting weights
+# larger by the same factor: it begins the same and learns more slowly (120 m/s became 16 m/s at equal cost).
+LINEAR_SCALE = 0.05
+FEATURE_SCALE = 0.1
 
 
 class VelocityEncoder(nn.Module):
@@ -32,9 +39,13 @@ class VelocityEncoder(nn.Module):
         self.path = downward_path(widths, strides, blocks)
         self.to_latent = nn.Linear(widths[-1] * cells, latent_dim)
         self.linear_branch = nn.Linear(size**2, latent_dim, bias=False)
+        with torch.no_grad():
+            self.to_latent.weight.div_(FEATURE_SCALE)
+            self.linear_branch.weight.div_(LINEAR_SCALE)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a quarter faster on a CPU
 
     def forward(self, velocity: Tensor) -> Tensor:
         """Map normalised velocity `(batch, 1, size, size)` to z `(batch, latent_dim)`."""
         features = self.path(velocity).relu().flatten(1)
-        z: Tensor = self.to_latent(features) + self.linear_branch(velocity.flatten(1))
+        z: Tensor = self.to_latent(FEATURE_SCALE * features) + self.linear_branch(LINEAR_SCALE * velocity.flatten(1))
         return z.tanh()

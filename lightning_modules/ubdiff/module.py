@@ -238,7 +238,7 @@ class UBDiffModule(LightningModule):
         trainer = self.trainer
         loader = cast(DataLoader[Any], trainer.train_dataloader)
         n_maps = len(cast(Sized, loader.dataset))
-        blocks = DataLoader(loader.dataset, batch_size=256, collate_fn=loader.collate_fn)
+        blocks = DataLoader(loader.dataset, batch_size=256, collate_fn=loader.collate_fn, generator=torch.Generator())
         versions = 2 if self.hparams["flip"] else 1
         latents = torch.zeros(versions, n_maps, self.hparams["latent_dim"], device=self.device)
         for block in blocks:

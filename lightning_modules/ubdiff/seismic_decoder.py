@@ -89,4 +89,4 @@ class SeismicDecoder(nn.Module):
         # (batch, token, shot * patch * receiver) -> (batch, shot, token * patch, receiver)
         patches = patches.view(-1, self.n_tokens, n_shots, self.patch, n_receivers)
         gather = patches.transpose(1, 2).flatten(2, 3)
-        return gather[:, :, :n_time]
+        return gather[:, :, :n_time].contiguous()

@@ -1,11 +1,15 @@
 """A small copy of OpenFWI's own file tree, with the real names, shapes and ranges but fewer samples a file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from datamodules.openfwi_families import FAMILIES
+
+if TYPE_CHECKING:
+    from datamodules.openfwi import OpenFWIDataModule
 
 
 def fake_maps(n: int, seed: int = 0) -> npt.NDArray[np.float32]:
@@ -51,3 +55,14 @@ def write_family(
             (base / seismic_name).parent.mkdir(parents=True, exist_ok=True)
             np.save(base / seismic_name, fake_simulate(maps))
     return base
+
+
+def make_data_module(tmp_path: Path, **options: Any) -> "OpenFWIDataModule":
+    """A data module for 10 files of 5 maps below tmp_path/data: 37 training, 3 validation and 10 held-out maps."""
+    from datamodules.openfwi import OpenFWIDataModule  # seconds, which a killed subprocess need not wait for
+
+    settings: dict[str, Any] = {
+        "data_root": str(tmp_path / "data"), "cache_root": str(tmp_path / "cache"), "n_pairs": 12,
+        "n_validation_maps": 3, "n_validation_pairs": 2, "n_test_pairs": 4, "batch_size": 4, "time_stride": 4,
+    }  # fmt: skip
+    return OpenFWIDataModule(**{**settings, **options})

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_openfwi import fake_maps, fake_simulate
 
 from datamodules import gather_cache
 from datamodules.errors import DataError
 from datamodules.gather_cache import cached_gathers, fill_gather_cache
 from datamodules.npy_stack import NpyStack
+from tests.datamodules.fake_openfwi import fake_maps, fake_simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -116,6 +116,17 @@ def test_an_interrupted_growth_keeps_the_old_file(tmp_path, maps, rows):
     np.testing.assert_array_equal(stack.take(np.arange(6)), expected(maps, rows[:6]))
 
 
+def test_fewer_rows_than_an_interrupted_run_wanted(tmp_path, maps, rows):
+    folder = tmp_path / "cache"
+    with pytest.raises(KeyboardInterrupt):
+        fill_gather_cache(folder, maps, rows[:6], Counted(fail_after=4), block=1)
+    simulate = Counted()
+    fill_gather_cache(folder, maps, rows[:2], simulate, block=1)
+    assert simulate.n == 0
+    for kind in ("model", "data"):
+        assert len(np.load(folder / kind / f"{kind}1.npy")) == 2
+
+
 def test_a_row_cut_short_is_made_again(tmp_path, maps, rows):
     folder = tmp_path / "cache"
     with pytest.raises(KeyboardInterrupt):
@@ -131,31 +142,37 @@ def test_a_row_cut_short_is_made_again(tmp_path, maps, rows):
 def test_kill_minus_nine(tmp_path, maps, rows):
     script = f"""
 import sys, time
-sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
+sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 import numpy as np
-from fake_openfwi import fake_simulate
-from datamodules.gather_cache import fill_gather_cache
+from tests.datamodules.fake_openfwi import fake_simulate
+from datamodules import gather_cache
 from datamodules.npy_stack import NpyStack
+gather_cache.ROWS_PER_FILE = 6
 maps = NpyStack([Path({str(tmp_path / "maps.npy")!r})], [40], (1, 70, 70))
 def slowly(velocity):
     time.sleep(0.05)
     return fake_simulate(velocity)
-fill_gather_cache(Path({str(tmp_path / "cache")!r}), maps, np.array({rows[:30].tolist()}), slowly, block=1)
+gather_cache.fill_gather_cache(Path({str(tmp_path / "cache")!r}), maps, np.array({rows.tolist()}), slowly, block=1)
 """
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-    partial = tmp_path / "cache" / "data" / "data1.npy.partial"
+    folder = tmp_path / "cache"
     row_bytes = 4 * 5 * 1000 * 70
+
+    def rows_on_disk():
+        return sum(path.stat().st_size // row_bytes for path in folder.glob("data/*"))
+
     deadline = time.monotonic() + 60
-    while not (partial.exists() and partial.stat().st_size > 3 * row_bytes) and time.monotonic() < deadline:
+    while rows_on_disk() < 8 and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not (tmp_path / "cache" / "data" / "data1.npy").exists()
-    simulate = Counted()
-    stack = fill_gather_cache(tmp_path / "cache", maps, rows[:6], simulate, block=1)
-    assert 0 < simulate.n <= 3, "it must resume, and the killed process's lock must be free"
-    np.testing.assert_array_equal(stack.take(np.arange(6)), expected(maps, rows[:6]))
+    kept = rows_on_disk()
+    assert 8 <= kept < 40
+    simulate = Counted()  # the lock of the killed process must be free
+    stack = fill_gather_cache(folder, maps, rows, simulate, block=1)
+    assert simulate.n == 40 - kept
+    np.testing.assert_array_equal(stack.take(np.arange(40)), expected(maps, rows))
 
 
 def test_two_writers_take_turns(tmp_path, maps, rows):
@@ -190,7 +207,7 @@ def test_a_full_disk_leaves_no_half_file(tmp_path, maps, rows, monkeypatch):
         DataError, match=r"the disk is full below .*cache: free some space or choose another cache_root"
     ):
         fill_gather_cache(folder, maps, rows[:6], Counted(), block=1)
-    assert names(folder) == ["model/model1.npy"]
+    assert names(folder) == []
 
 
 def test_too_little_space_is_said_before_anything_is_simulated(tmp_path, maps, rows, monkeypatch):

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from fake_openfwi import write_family
 
 from datamodules.errors import DataError
 from datamodules.openfwi_families import FAMILIES
 from datamodules.openfwi_files import find_files
 from datamodules.openfwi_splits import gathers_in_both_parts, split_maps
+from tests.datamodules.fake_openfwi import write_family
 
 
 def split(root, name="FlatVel-A", n_validation_maps=2, seed=0, only_real_pairs=False):

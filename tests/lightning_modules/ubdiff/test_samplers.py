@@ -1,5 +1,7 @@
 """Samplers against closed forms: with a Gaussian target the perfect denoiser and the exact answer are known."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
@@ -72,7 +74,7 @@ def test_solver_steps_fall_from_the_last_step(n_steps: int) -> None:
     assert len(steps) == n_steps or n_steps == 256
     assert steps[0] == 255
     assert n_steps == 1 or steps[-1] == 0
-    assert all(a > b for a, b in zip(steps, steps[1:], strict=False))
+    assert all(a > b for a, b in pairwise(steps))
 
 
 def test_solver_reaches_the_exact_flow_at_second_order() -> None:
@@ -87,7 +89,7 @@ def test_solver_reaches_the_exact_flow_at_second_order() -> None:
             noise, lambda x, step: perfect_denoiser(x, power[step]), power, solver_steps(power, n)
         )
         errors.append(float((result - wanted).abs().max()))
-    orders = [torch.log2(torch.tensor(a / b)).item() for a, b in zip(errors, errors[1:], strict=False)]
+    orders = [torch.log2(torch.tensor(a / b)).item() for a, b in pairwise(errors)]
     assert errors[-1] < 2e-3
     assert orders[-1] == pytest.approx(2.0, abs=0.3)
 

@@ -1,0 +1,28 @@
+"""What all tests share: no network, no W&B unless asked for, one thread."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+# Sums depend on the number of threads; and two test processes on two cores must not fight for them.
+torch.set_num_threads(1)
+
+TESTS = Path(__file__).parent
+SHARED_DATA = TESTS.parent.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_API_KEY", "WANDB_PROJECT", "WANDB_NAME", "WANDB_RUN_GROUP"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
+@pytest.fixture
+def openfwi_root() -> Path:
+    """Real OpenFWI maps, which stand beside the checkout on some machines."""
+    root = SHARED_DATA / "openfwi"
+    if not root.is_dir():
+        pytest.skip("real OpenFWI maps (../shared/data/openfwi) are not on this machine")
+    return root

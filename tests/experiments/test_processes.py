@@ -1,0 +1,141 @@
+"""What only real processes show: kill -9, SIGTERM, several ranks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMOKE = ROOT / "tests" / "smoke.yaml"
+STAGES = ("autoencoder", "paired", "diffusion")
+EPOCHS = 8
+
+pytestmark = pytest.mark.slow
+
+
+class Runs:
+    """Starts the program in processes of their own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.environment = {**os.environ, "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+
+    def start(self, name: str, *options: str) -> subprocess.Popen[str]:
+        arguments = ["--preset", "tiny", "--config", str(SMOKE), "--run_root", str(self.root / "runs"),
+                     "--cache_root", str(self.root / "cache"), "--name", name]  # fmt: skip
+        for stage in STAGES:
+            arguments += [f"--{stage}.trainer.max_epochs", str(EPOCHS)]
+        return subprocess.Popen(
+            [sys.executable, "-m", "experiments.ubdiff", "run", *arguments, *options],
+            cwd=ROOT, env=self.environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def finish(self, name: str, *options: str) -> str:
+        process = self.start(name, *options)
+        said = process.communicate(timeout=300)[1]
+        assert process.returncode == 0, said
+        return said
+
+    def folder(self, name: str) -> Path:
+        return self.root / "runs" / "ubdiff" / name
+
+    def wait_for(self, path: Path, process: subprocess.Popen[str]) -> None:
+        deadline = time.monotonic() + 120
+        while not path.exists():
+            assert process.poll() is None, process.stderr.read() if process.stderr else ""
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def digests(self, name: str) -> list[str]:
+        return [json.loads((self.folder(name) / s / "stage.json").read_text())["weights_sha256"] for s in STAGES]
+
+    def metrics(self, name: str) -> dict[str, float]:
+        metrics = json.loads((self.folder(name) / "metrics.json").read_text())
+        timed = ("/seconds", "_bytes", "second_core")
+        return {name: value for name, value in metrics.items() if not name.endswith(timed)}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    made = Runs(tmp_path_factory.mktemp("processes"))
+    made.finish("whole")
+    return made
+
+
+def test_kill_9_in_each_stage_changes_nothing(runs):
+    for stage in STAGES:
+        process = runs.start("killed")
+        runs.wait_for(runs.folder("killed") / stage / "last.ckpt", process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "it was over before it could be killed"
+    said = runs.finish("killed")
+    assert "stage diffusion: resume" in said
+    assert runs.digests("killed") == runs.digests("whole")
+    assert runs.metrics("killed") == runs.metrics("whole")
+    with np.load(runs.folder("killed") / "samples.npz") as a, np.load(runs.folder("whole") / "samples.npz") as b:
+        assert all(np.array_equal(a[name], b[name]) for name in b.files)
+    assert not list(runs.folder("killed").rglob("*.partial")), "what the kill left half-written must be gone at the end"
+
+
+def test_sigterm_ends_with_an_error_and_never_marks_a_stage_as_done(runs):
+    process = runs.start("terminated", "--paired.trainer.max_epochs", "2000")
+    runs.wait_for(runs.folder("terminated") / "paired" / "last.ckpt", process)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 143, said
+    assert "call again to go on" in said
+    assert not json.loads((runs.folder("terminated") / "paired" / "stage.json").read_text())["finished"]
+
+
+def test_two_ranks_give_what_one_gives(runs):
+    """The same global batch, shared by two processes: the same losses to rounding, and one writer."""
+    said = runs.finish("ddp", "--devices", "2")
+    assert said.count("stage autoencoder: anew") == 1
+    one, two = runs.metrics("whole"), runs.metrics("ddp")
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        assert two[name] == pytest.approx(value, rel=2e-3, abs=1e-4), name
+    for stage in STAGES:
+        first = [
+            json.loads((runs.folder(n) / stage / "history.jsonl").read_text().splitlines()[0]) for n in ("whole", "ddp")
+        ]
+        losses = [line["train/loss"] for line in first if "train/loss" in line]
+        if len(losses) == 2:
+            assert losses[0] == pytest.approx(losses[1], rel=1e-5), stage
+    assert runs.finish("ddp", "--devices", "2").count("skip (finished before)") == 4
+
+
+def test_two_killed_ranks_go_on_where_they_were(runs):
+    process = runs.start("ddp-killed", "--devices", "2")
+    runs.wait_for(runs.folder("ddp-killed") / "paired" / "last.ckpt", process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert "stage paired: resume" in runs.finish("ddp-killed", "--devices", "2")
+    runs.finish("ddp-whole", "--devices", "2")
+    assert runs.digests("ddp-killed") == runs.digests("ddp-whole")
+
+
+def test_ranks_that_torchrun_starts_agree(runs):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+               "-m", "experiments.ubdiff", "run", "--preset", "tiny", "--config", str(SMOKE), "--run_root", str(runs.root / "runs"),
+               "--cache_root", str(runs.root / "cache"), "--name", "torchrun", "--devices", "2"]  # fmt: skip
+    for _ in range(2):
+        done = subprocess.run(
+            command, cwd=ROOT, env=runs.environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert done.stderr.count("skip (finished before)") == 4
+
+
+def test_make_help_lists_the_commands():
+    done = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for target in ("setup", "test", "exp-ubdiff", "data"):
+        assert f"make {target}" in done.stdout

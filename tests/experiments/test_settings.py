@@ -1,0 +1,123 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from experiments.errors import SettingsError
+from experiments.settings import (
+    CONFIG_ROOT,
+    flattened,
+    merge,
+    nested,
+    parse_options,
+    presets,
+    read_preset,
+    read_yaml,
+    resolve,
+)
+
+STAGES = ["autoencoder", "paired"]
+
+
+def test_a_later_layer_wins_as_a_whole_even_by_its_shared_block():
+    preset = {"shared": {"model": {"latent_dim": 128, "width": 8}}, "paired": {"model": {"latent_dim": 32}}}
+    options = {"shared": {"model": {"latent_dim": 64}}}
+    settings = resolve(STAGES, [("preset", preset), ("options", options)])
+    assert settings["autoencoder"]["model"] == {"latent_dim": 64, "width": 8}
+    assert settings["paired"]["model"] == {"latent_dim": 64, "width": 8}
+
+
+def test_within_a_layer_the_stage_wins_over_shared():
+    layer = {"shared": {"data": {"batch_size": 8}}, "paired": {"data": {"batch_size": 4}}}
+    settings = resolve(STAGES, [("file", layer)])
+    assert settings["autoencoder"]["data"]["batch_size"] == 8
+    assert settings["paired"]["data"]["batch_size"] == 4
+
+
+def test_merge_replaces_lists_and_leaves_its_inputs_alone():
+    below, above = {"a": {"b": [1, 2], "c": 1}}, {"a": {"b": [3]}}
+    assert merge(below, above) == {"a": {"b": [3], "c": 1}}
+    assert below == {"a": {"b": [1, 2], "c": 1}}
+
+
+def test_arguments_of_another_class_do_not_linger():
+    below = {"callback": {"class_path": "A", "init_args": {"x": 1}}}
+    above = {"callback": {"class_path": "B", "init_args": {"y": 2}}}
+    assert merge(below, above) == above
+
+
+def test_flattened_undoes_nested():
+    settings = merge(nested("data.batch_size", 4), nested("model.width", [1, 2]), nested("empty", {}))
+    assert flattened(settings) == {"data.batch_size": 4, "model.width": [1, 2], "empty": {}}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("64", 64),
+        ("1e-3", 1e-3),
+        ("0.5", 0.5),
+        ("true", True),
+        ("null", None),
+        ("[1, 2]", [1, 2]),
+        ("v", "v"),
+        ("{a", "{a"),
+    ],
+)
+def test_options_are_read_as_what_they_look_like(text, value):
+    for arguments in (["--shared.model.x", text], [f"--shared.model.x={text}"]):
+        assert parse_options(arguments) == {"shared": {"model": {"x": value}}}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--shared.model.x"], ["--shared.a", "--shared.b", "1"], ["stray"], ["--nodots", "1"]]
+)
+def test_wrong_options_say_what_is_wanted(arguments):
+    with pytest.raises(SettingsError, match=r"wanted --<block>|value is missing"):
+        parse_options(arguments)
+
+
+def test_an_unknown_block_offers_the_nearest():
+    with pytest.raises(SettingsError, match="did you mean 'autoencoder'"):
+        resolve(STAGES, [("my.yaml", {"autoencodr": {}})])
+
+
+def test_a_block_must_hold_names_and_values():
+    with pytest.raises(SettingsError, match=r"my.yaml: block 'paired' holds 3"):
+        resolve(STAGES, [("my.yaml", {"paired": 3})])
+
+
+@pytest.mark.parametrize("content", ["a: [", "- 1", "text"])
+def test_a_broken_settings_file_is_named(tmp_path, content):
+    path = tmp_path / "mine.yaml"
+    path.write_text(content)
+    with pytest.raises(SettingsError, match=r"mine\.yaml"):
+        read_yaml(path)
+
+
+def test_a_missing_settings_file_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"absent\.yaml"):
+        read_yaml(tmp_path / "absent.yaml")
+
+
+def test_a_misspelt_preset_offers_the_nearest():
+    with pytest.raises(SettingsError, match="did you mean 'tiny'"):
+        read_preset("ubdiff", "tinny")
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG_ROOT.glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_every_preset_is_listed_and_has_no_key_twice(path: Path):
+    assert path.stem in presets(path.parent.name)
+
+    class Strict(yaml.SafeLoader):
+        pass
+
+    def mapping(loader, node, deep=False):
+        keys = [loader.construct_object(key) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"{path}: {keys}"
+        return yaml.SafeLoader.construct_mapping(loader, node, deep)
+
+    Strict.add_constructor(
+        yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, lambda loader, node: mapping(loader, node, True)
+    )
+    assert isinstance(yaml.load(path.read_text(), Strict), dict)
