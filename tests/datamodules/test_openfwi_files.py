@@ -50,14 +50,12 @@ def test_the_folder_of_another_family_is_not_taken_for_this_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("typed", "offered"), [("FlatVel-C", "FlatVel-"), ("FlatVal-A", "FlatVel-A"), ("curvefaultb_", None)]
+    ("typed", "offered"), [("FlatVel-C", "FlatVel-"), ("FlatVal-A", "FlatVel-A"), ("curvefaultb_", "CurveFault-B")]
 )
 def test_dataset_names(typed, offered):
-    if offered is None:
-        assert family_named(typed).name == "CurveFault-B"
-    else:
-        with pytest.raises(DataError, match=f"did you mean {offered}"):
-            family_named(typed)
+    assert family_named("CurveFault-B").name == "CurveFault-B"
+    with pytest.raises(DataError, match=f"did you mean {offered}"):
+        family_named(typed)
     with pytest.raises(DataError, match="choose from FlatVel-A"):
         family_named("xyzzy")
 

@@ -124,9 +124,10 @@ def test_two_killed_ranks_go_on_where_they_were(runs):
 
 
 def test_ranks_that_torchrun_starts_agree(runs):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-               "-m", "experiments.ubdiff", "run", "--preset", "tiny", "--config", str(SMOKE), "--run_root", str(runs.root / "runs"),
-               "--cache_root", str(runs.root / "cache"), "--name", "torchrun", "--devices", "2"]  # fmt: skip
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "experiments.ubdiff"]
+    folders = ["--run_root", str(runs.root / "runs"), "--cache_root", str(runs.root / "cache"), "--name", "torchrun"]
+    options = ["run", "--preset", "tiny", "--config", str(SMOKE), *folders, "--devices", "2"]
+    command = [sys.executable, *torchrun, *options]
     for _ in range(2):
         done = subprocess.run(
             command, cwd=ROOT, env=runs.environment, capture_output=True, text=True, timeout=300, check=False

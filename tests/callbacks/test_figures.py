@@ -1,0 +1,51 @@
+"""That a figure is good is for eyes; that it shows the data it is given is for tests."""
+
+import numpy as np
+import pytest
+
+from callbacks import figures
+
+N = 3
+
+
+@pytest.fixture
+def pairs():
+    rng = np.random.default_rng(0)
+    velocity = rng.uniform(1500, 4500, (N, 70, 70)).astype(np.float32)
+    return velocity, rng.normal(size=(N, 5, 40, 70)).astype(np.float32)
+
+
+def _images(figure):
+    return [image.get_array() for axes in figure.axes for image in axes.images]
+
+
+def test_reconstructions_show_truth_and_reconstruction(pairs, tmp_path):
+    velocity, seismic = pairs
+    figure = figures.reconstructions(velocity, velocity + 10, seismic, -seismic, 0.004)
+    images = _images(figure)
+    for i in range(N):
+        assert any(np.array_equal(image, velocity[i]) for image in images)
+        assert any(np.array_equal(image, -seismic[i, 2]) for image in images)
+    assert any("MAE 10 m/s" in axes.get_title() for axes in figure.axes)
+    assert figures.save(figure, tmp_path / "a.png").stat().st_size > 10_000
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_physics_figure_shows_the_difference(pairs):
+    velocity, seismic = pairs
+    images = _images(figures.physics_traces(velocity, seismic, 0.5 * seismic, 0.004))
+    assert any(image.shape == (40, 70) and np.allclose(image, 0.5 * seismic[1, 2]) for image in images)
+
+
+def test_generated_pairs_show_maps_and_gathers(pairs):
+    velocity, seismic = pairs
+    images = _images(figures.generated_pairs(velocity, seismic, 0.004))
+    assert any(np.array_equal(image, seismic[2, 2]) for image in images)
+
+
+def test_training_curves_draw_every_logged_number():
+    lines = [{"step": s, "train/loss": 1 / s, "val/loss": 2 / s, "val/mae": 3 / s} for s in (1, 2, 3)]
+    figure = figures.training_curves({"paired": lines})
+    drawn = {line.get_label(): list(line.get_ydata()) for axes in figure.axes for line in axes.lines}
+    assert drawn["val/mae"] == [3.0, 1.5, 1.0]
+    assert set(drawn) == {"train/loss", "val/loss", "val/mae"}
