@@ -29,7 +29,6 @@ setup: $(STAMP)  ## build .venv (does nothing when nothing changed)
 # torch first and at the tested version, so that nothing else decides which build of it comes.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet -c constraints.txt torch
 	$(PY) -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@

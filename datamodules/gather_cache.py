@@ -161,7 +161,9 @@ def write_npy(path: Path, array: npt.NDArray[np.float32]) -> None:
     partial = _partial_path(path)
     try:
         with partial.open("wb") as file:
-            np.save(file, array)
+            # Not numpy.save: on a full disk it raises an error without a number.
+            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+            file.write(np.ascontiguousarray(array).data)
             _sync(file)
     except BaseException:
         partial.unlink(missing_ok=True)

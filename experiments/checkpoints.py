@@ -1,6 +1,6 @@
 """Checkpoints that are either whole or absent."""
 
-import os
+import io
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from experiments.errors import SettingsError
+from experiments.run_folder import write_bytes
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -21,16 +22,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Save a checkpoint; on an error such as a full disk the one before stays as it was."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.partial")
-        try:
-            with beside.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
+        content = io.BytesIO()  # torch's own writer reports a full disk as a RuntimeError about positions
+        torch.save(checkpoint, content)
+        write_bytes(path, content.getbuffer())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -11,18 +11,31 @@ from typing import IO, Any
 from experiments.errors import SettingsError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write beside, flush to disk, then rename: a reader sees the old text or the new one, never half."""
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write beside, flush to disk, then rename: a reader sees the old content or the new one, never half.
+
+    Raises:
+        OSError: If the system refuses; it names the file.
+    """
     beside = path.with_name(f".{path.name}.partial")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with beside.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)
+        raise
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as `write_bytes` does."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

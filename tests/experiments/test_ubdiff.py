@@ -13,6 +13,7 @@ import yaml
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from callbacks.epoch_seed import EpochSeed
+from experiments import tracking
 from experiments.program import main
 from experiments.settings import presets
 from experiments.ubdiff import EXPERIMENT
@@ -266,3 +267,39 @@ def test_help_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--data_root" in done.stdout
+
+
+class RecordedRun:
+    """Stands in for the W&B run."""
+
+    def __init__(self) -> None:
+        self.history: list[dict] = []
+        self.summary: dict = {}
+        self.exit_code: int | None = None
+
+    def log(self, metrics):
+        self.history.append(metrics)
+
+    def finish(self, exit_code):
+        self.exit_code = exit_code
+
+
+def test_wandb_gets_every_stage_under_its_own_step_and_the_final_metrics(suite, monkeypatch):
+    recorded = RecordedRun()
+    monkeypatch.setattr(tracking, "start", lambda *_: recorded)
+    assert suite.call("run", *[f"--{stage}.trainer.max_epochs=2" for stage in STAGES], name="tracked") == 0
+    for stage in STAGES:
+        lines = [line for line in recorded.history if f"{stage}/train/loss" in line or f"{stage}/val/loss" in line]
+        assert len(lines) >= 2
+        assert all(key.split("/")[0] == stage for line in lines for key in line)
+        steps = [line[f"{stage}/step"] for line in lines]
+        assert steps == sorted(steps)
+    assert recorded.summary == json.loads((suite.folder("tracked") / "metrics.json").read_text())
+    assert recorded.exit_code == 0
+
+
+def test_wandb_is_told_of_a_failure(suite, monkeypatch):
+    recorded = RecordedRun()
+    monkeypatch.setattr(tracking, "start", lambda *_: recorded)
+    assert suite.call("fit", "--stage", "diffusion", name="failed") == 2
+    assert recorded.exit_code == 1
