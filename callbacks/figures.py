@@ -81,17 +81,16 @@ def reconstructions(
     n = len(velocity)
     figure = new_figure(2.2 * n, 9.0)
     axes = figure.subplots(4, n, squeeze=False)
+    low, high = velocity_limits(velocity)
+    image = None
     for i in range(n):
-        low, high = velocity_limits(velocity[i])
         clip = gather_clip(seismic[i, shot])
         mae = float(np.abs(velocity_back[i] - velocity[i]).mean())
         draw_velocity(axes[0, i], velocity[i], low, high, "held-out map")
         image = draw_velocity(axes[1, i], velocity_back[i], low, high, f"reconstructed, MAE {mae:.0f} m/s")
-        figure.colorbar(image, ax=axes[:2, i], shrink=0.6, label="m/s" if i == n - 1 else "").ax.tick_params(
-            labelsize=6
-        )
         draw_gather(axes[2, i], seismic[i, shot], time_step_s, clip, "exact gather")
         draw_gather(axes[3, i], seismic_back[i, shot], time_step_s, clip, "decoded gather")
+    figure.colorbar(image, ax=axes[:2, :], shrink=0.5, label="m/s").ax.tick_params(labelsize=6)
     _label_first_column(axes, ("depth (km)", "depth (km)", "time (s)", "time (s)"))
     figure.suptitle(f"Held-out pairs and their reconstruction from the map (shot {shot + 1} of 5)", fontsize=10)
     return figure
@@ -107,8 +106,7 @@ def generated_pairs(velocity: Array, seismic: Array, time_step_s: float, shot: i
     for i in range(n):
         image = draw_velocity(axes[0, i], velocity[i], low, high, f"pair {i}")
         draw_gather(axes[1, i], seismic[i, shot], time_step_s, gather_clip(seismic[i, shot]))
-    if image is not None:
-        figure.colorbar(image, ax=axes[0, :], shrink=0.8, label="m/s").ax.tick_params(labelsize=6)
+    figure.colorbar(image, ax=axes[0, :], shrink=0.8, label="m/s").ax.tick_params(labelsize=6)
     _label_first_column(axes, ("depth (km)", "time (s)"))
     figure.suptitle(f"Generated pairs: map above, gather of shot {shot + 1} of 5 below", fontsize=10)
     return figure
@@ -182,5 +180,8 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> "Fi
 
 
 def _label_first_column(axes: Any, labels: Sequence[str]) -> None:
+    for below in axes[-1]:
+        if below.images:
+            below.set_xlabel("distance (km)", fontsize=7)
     for row, label in enumerate(labels):
         axes[row, 0].set_ylabel(label, fontsize=7)

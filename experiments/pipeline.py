@@ -16,6 +16,7 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from callbacks.epoch_seed import EpochSeed
+from callbacks.finite_loss import FiniteLoss
 from callbacks.progress import StageProgress
 from callbacks.stage_resources import StageResources, peak_memory_bytes, reset_peak_memory
 from experiments import tracking
@@ -235,6 +236,7 @@ class Pipeline:
         if (weights := self._initial_weights(stage)) is not None:
             settings = merge(settings, {"model": {"initial_weights": str(weights)}})
         if stage.fits:
+            callbacks.append(FiniteLoss())
             callbacks.append(EpochSeed(int(self.resolved[stage.name]["seed_everything"])))
         metrics: dict[str, float] = {}
         digest = None

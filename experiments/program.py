@@ -184,6 +184,8 @@ def _quiet() -> None:
     """Keep the libraries' chatter out of the output; warnings that say something to the user stay."""
     # Lightning 2.6 calls what jsonargparse 4.53 has deprecated.
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_MININTERVAL", "10")  # a log file wants a line now and then, not a moving bar
     import lightning.pytorch  # noqa: F401 - sets its own level when it is imported
 
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):

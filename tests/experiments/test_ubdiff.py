@@ -251,6 +251,13 @@ def test_a_damaged_checkpoint_is_named(suite, capsys):
     assert "final.ckpt: the checkpoint is damaged" in capsys.readouterr().err
 
 
+def test_a_loss_that_is_no_number_stops_the_fit_before_its_checkpoint(suite, capsys):
+    options = ["--autoencoder.model.learning_rate", "1e30", "--autoencoder.model.schedule", "constant"]
+    assert suite.call("fit", "--stage", "autoencoder", *options, name="diverged") == 2
+    assert "lower the learning rate" in capsys.readouterr().err
+    assert not (suite.folder("diverged") / "autoencoder" / "last.ckpt").exists()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_run_folder_is_refused(suite, capsys):
     folder = suite.copy("locked")
