@@ -7,7 +7,6 @@ output then depends on that sample alone, whatever the batch, the number of proc
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 
@@ -18,8 +17,8 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias if self.second.bias is not None else torch.empty(0))
+        for parameter in self.second.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the same shape as `x`."""

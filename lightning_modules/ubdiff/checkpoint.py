@@ -6,9 +6,10 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from lightning_modules.errors import ModuleError
+from lightning_modules.ubdiff.settings import ARCHITECTURE, DIFFUSION_CONVENTION
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -32,27 +33,34 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     return content
 
 
-def matching_weights(path: str, wanted: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return a checkpoint's weights if it was made with the wanted settings.
-
-    Args:
-        path: The checkpoint.
-        wanted: The settings which fix what the weights mean, by name.
+def load_initial_weights(module: nn.Module, path: str, settings: Mapping[str, Any]) -> None:
+    """Load an earlier stage's weights into a module with these settings.
 
     Raises:
-        ModuleError: If the file cannot be read, or was made with another value of a setting.
+        ModuleError: If the file cannot be read, or belongs to another configuration or another stage.
     """
     content = read_checkpoint(path)
     found = content["hyper_parameters"]
-    for name, value in wanted.items():
-        there = found.get(name)
-        if _plain(there) != _plain(value):
+    evaluates = settings["stage"] == "evaluate"
+    for name in ARCHITECTURE + (DIFFUSION_CONVENTION if evaluates else ()):
+        if _plain(found.get(name)) != _plain(settings[name]):
             raise ModuleError(
-                f"initial_weights: {path} was made with {name} = {there}, but {value} is wanted here; give all stages "
-                f"the same {name} (the preset's `shared` block), or name the checkpoint of a run that has it."
+                f"initial_weights: {path} was made with {name} = {found.get(name)}, but {settings[name]} is wanted "
+                f"here; give all stages the same {name} (the preset's `shared` block), or name the checkpoint of a "
+                f"run that has it."
             )
-    weights: dict[str, Tensor] = content["state_dict"]
-    return weights
+    if evaluates and found.get("stage") != "diffusion":
+        raise ModuleError(
+            f"initial_weights: {path} was made by stage '{found.get('stage')}', whose denoiser is untrained; give the "
+            f"checkpoint of stage 'diffusion'."
+        )
+    try:
+        module.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        raise ModuleError(
+            f"initial_weights: {path} has other layers than this version of the suite builds from the same settings; "
+            f"run its stage again."
+        ) from error
 
 
 def _plain(value: Any) -> Any:

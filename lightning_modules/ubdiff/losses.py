@@ -36,3 +36,10 @@ def amplitude_loss(prediction: Tensor, target: Tensor, log_minimum: float, log_m
         energy = (one_plus_amplitude - 1.0).square().sum().clamp(min=1e-12)
         weight = one_plus_amplitude * (half_range / energy.sqrt())
     return ((prediction - target) * weight).square().sum()
+
+
+def amplitude_energy(target: Tensor, log_minimum: float, log_maximum: float) -> Tensor:
+    """Sum of squared amplitudes by which `amplitude_loss` divides, a scalar; arguments as there."""
+    half_range = 0.5 * (log_maximum - log_minimum)
+    amplitude = (log_minimum + (target + 1.0) * half_range).abs().expm1()
+    return amplitude.square().sum().clamp(min=1e-12)

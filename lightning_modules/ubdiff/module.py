@@ -21,38 +21,19 @@ from torchmetrics import MeanAbsoluteError
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 from lightning_modules.errors import ModuleError
-from lightning_modules.ubdiff.checkpoint import matching_weights
+from lightning_modules.ubdiff.checkpoint import load_initial_weights
 from lightning_modules.ubdiff.denoiser import Denoiser
 from lightning_modules.ubdiff.diffusion import Diffusion
 from lightning_modules.ubdiff.encoder import VelocityEncoder
+from lightning_modules.ubdiff.epoch_draws import EpochDraws, draw_epoch
 from lightning_modules.ubdiff.latents import IndexedNoise
 from lightning_modules.ubdiff.learning_rate import learning_rate_factor
-from lightning_modules.ubdiff.losses import amplitude_loss, reconstruction_loss
+from lightning_modules.ubdiff.losses import amplitude_energy, amplitude_loss, reconstruction_loss
 from lightning_modules.ubdiff.pair_generator import PairGenerator
 from lightning_modules.ubdiff.pairs import GeneratedPairs, PairBatch, seismic_of
 from lightning_modules.ubdiff.seismic_decoder import SeismicDecoder
+from lightning_modules.ubdiff.settings import MAP_SIZE, N_RECEIVERS, N_SHOTS, check_settings
 from lightning_modules.ubdiff.velocity_decoder import VelocityDecoder
-
-MAP_SIZE = 70
-N_SHOTS = 5
-N_RECEIVERS = 70
-
-# Settings that fix the meaning of weights: a checkpoint that differs in one of them is refused.
-ARCHITECTURE = (
-    "latent_dim",
-    "n_time",
-    "velocity_widths",
-    "velocity_strides",
-    "velocity_blocks",
-    "velocity_fine_width",
-    "seismic_patch",
-    "seismic_width",
-    "seismic_depth",
-    "seismic_heads",
-    "denoiser_width",
-    "denoiser_depth",
-)
-DIFFUSION_CONVENTION = ("prediction", "n_diffusion_steps")
 
 
 class UBDiffModule(LightningModule):
@@ -76,7 +57,8 @@ class UBDiffModule(LightningModule):
         n_diffusion_steps: T (paper: 256).
         sampler: `ddpm` takes all T steps; `dpm_solver_2m` takes `n_sampling_steps`.
         n_sampling_steps: Steps of the fast solver.
-        sampling_seed: With a sample's number, all that a generated pair depends on.
+        sampling_seed: With a sample's number, all that a generated pair depends on; with the epoch, all chance in
+            training.
         freeze: Stage `paired`: train the seismic decoder alone (Eq. 3) or everything (Eq. 4).
         flip: Stages `autoencoder` and `diffusion`: mirror half of the maps left to right, drawn anew each time.
         squared_weight: Weight of the squared beside the absolute error.
@@ -99,7 +81,7 @@ class UBDiffModule(LightningModule):
         stage: Literal["autoencoder", "paired", "diffusion", "evaluate"] = "autoencoder",
         latent_dim: int = 128,
         n_time: int = 1000,
-        velocity_widths: tuple[int, ...] = (64, 256),
+        velocity_widths: tuple[int, ...] = (64, 128),
         velocity_strides: tuple[int, ...] = (2, 5),
         velocity_blocks: int = 2,
         velocity_fine_width: int = 32,
@@ -129,6 +111,7 @@ class UBDiffModule(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        check_settings(self.hparams)
         self.stage = stage
         widths, strides = tuple(velocity_widths), tuple(velocity_strides)
         self.networks = PairGenerator(
@@ -147,6 +130,7 @@ class UBDiffModule(LightningModule):
         self.seismic_mae = MeanAbsoluteError()
         self._has_weights = False
         self._training_latents: Tensor | None = None
+        self._draws: EpochDraws
         self.requires_grad_(False)
         for network in self.trained:
             network.requires_grad_(True)
@@ -192,8 +176,7 @@ class UBDiffModule(LightningModule):
         """Load `initial_weights`; a checkpoint to resume from is loaded afterwards and wins."""
         path = self.hparams["initial_weights"]
         if path is not None and not self._has_weights:
-            names = ARCHITECTURE + (DIFFUSION_CONVENTION if self.stage == "evaluate" else ())
-            self.load_state_dict(matching_weights(path, {name: self.hparams[name] for name in names}))
+            load_initial_weights(self, path, self.hparams)
             self._has_weights = True
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -228,6 +211,19 @@ class UBDiffModule(LightningModule):
             self.networks.latent_scaler.fit(latents.flatten(0, -2))
             self._training_latents = self.networks.latent_scaler.standardise(latents)
 
+    def on_train_epoch_start(self) -> None:
+        """Draw what chance decides about each training sample in this epoch."""
+        dataset = cast(Sized, cast(DataLoader[Any], self.trainer.train_dataloader).dataset)
+        draws = draw_epoch(
+            self.hparams["sampling_seed"],
+            self.current_epoch,
+            len(dataset),
+            latent_dim=self.hparams["latent_dim"],
+            n_steps=self.networks.diffusion.n_steps,
+            diffusion=self.stage == "diffusion",
+        )
+        self._draws = EpochDraws(*(each.to(self.device) for each in draws))
+
     @torch.no_grad()
     def _encode_training_maps(self) -> Tensor:
         """Co-latents of all training maps in their own order `(1 or 2 with flip, n, latent_dim)`.
@@ -251,40 +247,37 @@ class UBDiffModule(LightningModule):
     # -- steps
 
     def _reconstruction_step(self, batch: PairBatch, split: str) -> Tensor:
+        settings = self.hparams
         velocity = batch.velocity
-        weight = float(self.hparams["squared_weight"])
-        if split == "train" and self.stage == "autoencoder" and self.hparams["flip"]:
-            mirrored = torch.rand(len(velocity), 1, 1, 1, device=self.device) < 0.5
+        if split == "train" and self.stage == "autoencoder" and settings["flip"]:
+            mirrored = self._draws.mirrored[batch.index].view(-1, 1, 1, 1)
             velocity = torch.where(mirrored, velocity.flip(-1), velocity)
         latent = self.networks.encode(velocity)
         loss = torch.zeros((), device=self.device)
-        if self.stage == "autoencoder" or not self.hparams["freeze"] or split != "train":
+        trains_velocity = self.stage == "autoencoder" or not settings["freeze"]
+        if trains_velocity or split == "val":
             velocity_back = self.networks.decode_velocity(latent)
-            if self.stage == "autoencoder" or not self.hparams["freeze"]:
-                loss = loss + reconstruction_loss(velocity_back, velocity, weight)
-            if split != "train":
-                self._log("val/velocity_mae", (velocity_back - velocity).abs().mean(), len(velocity))
+            self._log(f"{split}/velocity_mae", (velocity_back - velocity).abs().mean(), batch)
+            if trains_velocity:
+                loss = loss + reconstruction_loss(velocity_back, velocity, settings["squared_weight"])
         if self.stage == "paired":
-            seismic = seismic_of(batch)
-            seismic_back = self.networks.decode_seismic(latent)
-            loss = loss + reconstruction_loss(seismic_back, seismic, weight)
-            amplitude_weight = float(self.hparams["amplitude_weight"])
-            if amplitude_weight > 0.0 or split != "train":
-                amplitude = amplitude_loss(seismic_back, seismic, *self.hparams["seismic_log_range"])
-                loss = loss + amplitude_weight * amplitude
-            if split != "train":
-                self._log("val/seismic_mae", (seismic_back - seismic).abs().mean(), len(velocity))
-                self._log("val/seismic_relative_l2", amplitude.sqrt(), len(velocity))
+            seismic, seismic_back = seismic_of(batch), self.networks.decode_seismic(latent)
+            amplitude = amplitude_loss(seismic_back, seismic, *settings["seismic_log_range"])
+            if torch.distributed.is_available() and torch.distributed.is_initialized():
+                energy = amplitude_energy(seismic, *settings["seismic_log_range"])
+                amplitude = amplitude * energy / cast(Tensor, self.all_gather(energy)).mean()  # of the global batch
+            loss = loss + reconstruction_loss(seismic_back, seismic, settings["squared_weight"])
+            loss = loss + settings["amplitude_weight"] * amplitude
+            self._log(f"{split}/seismic_mae", (seismic_back - seismic).abs().mean(), batch)
+            self._log(f"{split}/seismic_amplitude_loss", amplitude, batch)
         return loss
 
     def _diffusion_step(self, batch: PairBatch, split: str) -> Tensor:
         if split == "train":
             assert self._training_latents is not None
-            n = len(batch.index)
-            version = torch.randint(len(self._training_latents), (n,), device=self.device)
-            clean = self._training_latents[version, batch.index]
-            noise = torch.randn_like(clean)
-            step = torch.randint(self.networks.diffusion.n_steps, (n,), device=self.device)
+            mirrored = self._draws.mirrored[batch.index].long() * (len(self._training_latents) - 1)
+            clean = self._training_latents[mirrored, batch.index]
+            noise, step = self._draws.noise[batch.index], self._draws.step[batch.index]
             return self.networks.diffusion.loss(self.networks.denoiser, clean, noise, step)
         clean = self.networks.latent_scaler.standardise(self.networks.encode(batch.velocity))
         # Validation asks the same question each time: noise by sample number, times spread evenly over the batch.
@@ -295,11 +288,12 @@ class UBDiffModule(LightningModule):
     def _step(self, batch: PairBatch, split: Literal["train", "val"]) -> Tensor:
         step = self._diffusion_step if self.stage == "diffusion" else self._reconstruction_step
         loss = step(batch, split)
-        self._log(f"{split}/loss", loss, len(batch.velocity), prog_bar=True)
+        self._log(f"{split}/loss", loss, batch, prog_bar=True)
         return loss
 
-    def _log(self, name: str, value: Tensor, batch_size: int, prog_bar: bool = False) -> None:
-        self.log(name, value, batch_size=batch_size, on_step=False, on_epoch=True, sync_dist=True, prog_bar=prog_bar)
+    def _log(self, name: str, value: Tensor, batch: PairBatch, prog_bar: bool = False) -> None:
+        size = len(batch.velocity)
+        self.log(name, value.detach(), batch_size=size, on_step=False, on_epoch=True, sync_dist=True, prog_bar=prog_bar)
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Return this stage's loss."""

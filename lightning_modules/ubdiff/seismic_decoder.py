@@ -69,7 +69,8 @@ class SeismicDecoder(nn.Module):
         self.patch = patch
         self.n_tokens = math.ceil(n_time / patch)
         # Features of the latent, then a matrix of its own for each token: what arrives at different times depends on
-        # different depths, and a token that is told so at once need not find its part by attention.
+        # different depths, and a token that is told so at once need not find its part by attention. The bias
+        # tells it its position.
         self.latent_features = nn.Sequential(
             nn.Linear(latent_dim, 2 * width), nn.GELU(), nn.Linear(2 * width, width // 4), nn.GELU()
         )

@@ -71,11 +71,12 @@ def quiet_trainer(folder: Path, **settings: Any) -> Trainer:
     return Trainer(default_root_dir=folder, **(quiet | settings))
 
 
-def trained_checkpoint(folder: Path, **settings: Any) -> Path:
-    """Write the checkpoint of a stage `autoencoder` that trained for one epoch."""
-    module = UBDiffModule("autoencoder", **(SMALL | settings))
+def trained_checkpoint(folder: Path, stage: str = "autoencoder", **settings: Any) -> Path:
+    """Write the checkpoint of a stage that trained for one epoch, and of the stage before it."""
+    before = None if stage == "autoencoder" else str(trained_checkpoint(folder, **settings))
+    module = UBDiffModule(stage, **(SMALL | settings), initial_weights=before)  # type: ignore[arg-type]
     trainer = quiet_trainer(folder)
     trainer.fit(module, loader(with_seismic=False))
-    path = folder / "autoencoder.ckpt"
+    path = folder / f"{stage}.ckpt"
     trainer.save_checkpoint(path, weights_only=False)
     return path

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.ubdiff.losses import amplitude_loss, reconstruction_loss
+from lightning_modules.ubdiff.losses import amplitude_energy, amplitude_loss, reconstruction_loss
 
 LOG_MINIMUM, LOG_MAXIMUM = -math.log1p(26.95), math.log1p(52.77)
 
@@ -41,3 +41,19 @@ def test_amplitude_loss_of_a_perfect_or_an_empty_gather_is_finite() -> None:
     silence = torch.full((1, 1, 5, 2), 2 * -LOG_MINIMUM / (LOG_MAXIMUM - LOG_MINIMUM) - 1)
     assert float(amplitude_loss(silence, silence, LOG_MINIMUM, LOG_MAXIMUM)) == 0.0
     assert math.isfinite(float(amplitude_loss(silence + 0.1, silence, LOG_MINIMUM, LOG_MAXIMUM)))
+
+
+def test_two_halves_of_a_batch_with_the_whole_energy_have_the_whole_loss() -> None:
+    # What two processes do that share a batch: each divides by the mean of the halves' energies.
+    torch.manual_seed(0)
+    target = torch.rand(4, 1, 20, 6) * torch.tensor([0.1, 0.2, 0.9, 1.0]).view(-1, 1, 1, 1)
+    prediction = target + 0.01 * torch.randn_like(target)
+    whole = amplitude_loss(prediction, target, LOG_MINIMUM, LOG_MAXIMUM)
+    halves = [(prediction[part], target[part]) for part in (slice(0, 2), slice(2, 4))]
+    energies = [amplitude_energy(half, LOG_MINIMUM, LOG_MAXIMUM) for _, half in halves]
+    mean = (energies[0] + energies[1]) / 2
+    losses = [
+        amplitude_loss(p, t, LOG_MINIMUM, LOG_MAXIMUM) * e / mean for (p, t), e in zip(halves, energies, strict=True)
+    ]
+    assert float((losses[0] + losses[1]) / 2) == pytest.approx(float(whole), rel=1e-5)
+    assert float(losses[0]) != pytest.approx(float(losses[1]), rel=0.1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.errors import ModuleError
+from lightning_modules.ubdiff.epoch_draws import draw_epoch
 from lightning_modules.ubdiff.module import UBDiffModule
 from tests.lightning_modules.ubdiff.fake_pairs import (
     SMALL,
@@ -57,6 +58,7 @@ def test_each_stage_trains_its_own_networks_and_no_other(
 def test_every_trainable_weight_gets_a_gradient_in_every_step(settings: dict[str, Any], trained: set[str]) -> None:
     # What DistributedDataParallel without find_unused_parameters asks for.
     module = UBDiffModule(**settings, **SMALL, amplitude_weight=0.1)
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
     batch = collate([RandomPairs(4, True)[i] for i in range(4)])
     module._reconstruction_step(batch, "train").backward()  # type: ignore[no-untyped-call]
     for name, weight in module.named_parameters():
@@ -77,12 +79,15 @@ def test_each_stage_learns_what_it_is_shown(settings: dict[str, Any], trained: s
     # Four samples over and over, by the stage's own step: the loss has to fall well below its start.
     torch.manual_seed(0)
     module = UBDiffModule(**settings, **SMALL, amplitude_weight=0.01)
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
     batch = collate([RandomPairs(4, True)[i] for i in range(4)])
     module._training_latents = torch.randn(1, 4, 16)
+    steps = module.networks.diffusion.n_steps
     optimizer = torch.optim.Adam([weight for weight in module.parameters() if weight.requires_grad], lr=3e-3)
     step = module._diffusion_step if settings["stage"] == "diffusion" else module._reconstruction_step
     losses = []
-    for _ in range(150):
+    for epoch in range(150):
+        module._draws = draw_epoch(0, epoch, 4, latent_dim=16, n_steps=steps, diffusion=True)
         optimizer.zero_grad()
         loss = step(batch, "train")
         loss.backward()  # type: ignore[no-untyped-call]
@@ -91,39 +96,35 @@ def test_each_stage_learns_what_it_is_shown(settings: dict[str, Any], trained: s
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
 
 
-def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path) -> None:
-    weights = str(trained_checkpoint(tmp_path))
+@pytest.mark.parametrize("stage", ["autoencoder", "paired", "diffusion"])
+def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path, stage: str) -> None:
+    weights = None if stage == "autoencoder" else str(trained_checkpoint(tmp_path))
 
-    def fit(epochs: int, resume: Path | None, until: int) -> UBDiffModule:
+    def fit(resume: Path | None, until: int) -> UBDiffModule:
         torch.manual_seed(7)
-        module = UBDiffModule("diffusion", **SMALL, initial_weights=weights, flip=True, warmup_steps=2)
-        trainer = quiet_trainer(tmp_path, max_epochs=epochs)
-
-        def reseed() -> None:
-            torch.manual_seed(100 + trainer.current_epoch)
+        settings = SMALL | {"flip": True, "warmup_steps": 2, "initial_weights": weights}
+        module = UBDiffModule(stage, **settings)  # type: ignore[arg-type]
+        trainer = quiet_trainer(tmp_path, max_epochs=4)
 
         def stop() -> None:
             trainer.should_stop = trainer.current_epoch + 1 >= until
 
-        module.on_train_epoch_start = reseed  # type: ignore[method-assign]
         module.on_train_epoch_end = stop  # type: ignore[method-assign]
-        trainer.fit(module, loader(with_seismic=False), ckpt_path=resume, weights_only=True)
+        trainer.fit(module, loader(), ckpt_path=resume, weights_only=True)
         assert trainer.current_epoch == until
         trainer.save_checkpoint(tmp_path / f"until{until}.ckpt", weights_only=False)
         return module
 
-    whole = fit(4, None, 4).state_dict()
-    fit(4, None, 2)
-    resumed = fit(4, tmp_path / "until2.ckpt", 4).state_dict()
-    assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
+    whole = fit(None, 4).state_dict()
+    fit(None, 2)
     halfway = torch.load(tmp_path / "until2.ckpt", weights_only=True)["state_dict"]
-    assert not torch.equal(
-        whole["networks.denoiser.from_latent.weight"], halfway["networks.denoiser.from_latent.weight"]
-    )
+    resumed = fit(tmp_path / "until2.ckpt", 4).state_dict()
+    assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
+    assert [name for name in whole if not torch.equal(whole[name], halfway[name])] != []
 
 
 def test_a_checkpoint_carries_everything_to_the_next_stage(tmp_path: Path) -> None:
-    path = trained_checkpoint(tmp_path)
+    path = trained_checkpoint(tmp_path, "diffusion")
     saved = torch.load(path, weights_only=True)["state_dict"]
     module = UBDiffModule("evaluate", **SMALL, initial_weights=str(path))
     module.setup("test")
@@ -164,7 +165,7 @@ def test_samples_come_from_the_averaged_weights(tmp_path: Path) -> None:
 
 
 def test_testing_logs_normalised_errors_and_returns_reconstructions(tmp_path: Path) -> None:
-    path = trained_checkpoint(tmp_path)
+    path = trained_checkpoint(tmp_path, "diffusion")
     module = UBDiffModule("evaluate", **SMALL, initial_weights=str(path))
     (logged,) = quiet_trainer(tmp_path).test(module, loader(10, batch_size=4), verbose=False)
     pairs = RandomPairs(10, True)
@@ -198,6 +199,38 @@ def test_an_evaluation_refuses_another_prediction(tmp_path: Path) -> None:
     path = trained_checkpoint(tmp_path, prediction="epsilon")
     with pytest.raises(ModuleError, match="prediction = epsilon"):
         UBDiffModule("evaluate", **SMALL, initial_weights=str(path)).setup("test")
+
+
+def test_an_evaluation_refuses_an_untrained_denoiser(tmp_path: Path) -> None:
+    path = trained_checkpoint(tmp_path)
+    with pytest.raises(ModuleError, match=r"made by stage 'autoencoder'.*give the checkpoint of stage 'diffusion'"):
+        UBDiffModule("evaluate", **SMALL, initial_weights=str(path)).setup("test")
+
+
+def test_a_checkpoint_of_other_layers_is_refused(tmp_path: Path) -> None:
+    path = trained_checkpoint(tmp_path)
+    content = torch.load(path, weights_only=True)
+    content["state_dict"].pop("networks.encoder.to_latent.weight")
+    torch.save(content, path)
+    with pytest.raises(ModuleError, match=r"autoencoder\.ckpt has other layers"):
+        UBDiffModule("paired", **SMALL, initial_weights=str(path)).setup("fit")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"latent_dim": 0}, "latent_dim: got 0"),
+        ({"velocity_widths": (8,)}, "got 1 widths and 2 velocity_strides"),
+        ({"velocity_strides": (3, 2)}, "product 6 does not divide"),
+        ({"seismic_heads": 3}, "multiple of 4 and of seismic_heads = 3"),
+        ({"denoiser_width": 33}, "give an even number"),
+        ({"n_sampling_steps": 33}, "at most n_diffusion_steps = 32"),
+        ({"ema_decay": 1.0}, "ema_decay: got 1.0"),
+    ],
+)
+def test_an_impossible_setting_is_one_clear_sentence(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModuleError, match=message):
+        UBDiffModule(**(SMALL | settings))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", b"PK\x03\x04 cut off"])
