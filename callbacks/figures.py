@@ -82,7 +82,7 @@ def reconstructions(
     figure = new_figure(2.2 * n, 9.0)
     axes = figure.subplots(4, n, squeeze=False)
     low, high = velocity_limits(velocity)
-    image = None
+    image: Any = None
     for i in range(n):
         clip = gather_clip(seismic[i, shot])
         mae = float(np.abs(velocity_back[i] - velocity[i]).mean())
@@ -102,7 +102,7 @@ def generated_pairs(velocity: Array, seismic: Array, time_step_s: float, shot: i
     figure = new_figure(1.9 * n, 4.6)
     axes = figure.subplots(2, n, squeeze=False)
     low, high = velocity_limits(velocity)
-    image = None
+    image: Any = None
     for i in range(n):
         image = draw_velocity(axes[0, i], velocity[i], low, high, f"pair {i}")
         draw_gather(axes[1, i], seismic[i, shot], time_step_s, gather_clip(seismic[i, shot]))

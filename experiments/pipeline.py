@@ -260,14 +260,22 @@ class Pipeline:
             metrics |= {f"{part}/parameters": float(n) for part, n in getattr(cli.model, "parts", {}).items()}
         if not self.ranks.is_leader:
             return
+        features: dict[str, str] = {}
         for callback in callbacks:
             metrics |= getattr(callback, "metrics", {})
+            features |= getattr(callback, "features", {})
         metrics[f"{stage.name}/seconds"] = resources.seconds if stage.fits else time.perf_counter() - started
         metrics[f"{stage.name}/peak_memory_bytes"] = float(peak_memory_bytes())
         record = read_json(self.folder.stage_record(stage.name)) or {}
         write_json(
             self.folder.stage_record(stage.name),
-            {**record, "finished": True, "weights_sha256": digest, "metrics": dict(sorted(metrics.items()))},
+            {
+                **record,
+                "finished": True,
+                "weights_sha256": digest,
+                "metrics": dict(sorted(metrics.items())),
+                "features": features,
+            },
         )
 
     def _cli(

@@ -47,6 +47,9 @@ def render(experiment: Experiment, folder: RunFolder) -> str:
         for name, value in metrics.items()
         if name.endswith("/parameters")
     ]
+    for stage in experiment.stages:
+        features = (read_json(folder.stage_record(stage.name)) or {}).get("features", {})
+        lines += ["", *(f"Features of the distances, {name}: {text}." for name, text in features.items())]
     for name, caption in experiment.figures.items():
         if (folder.figures / name).exists():
             lines += ["", f"![{caption}](figures/{name})", "", caption]

@@ -36,6 +36,16 @@ METRICS = {
     "physics/relative_l2": "generated pairs against the exact operator, relative L2",
     "physics/residual_relative_l2": "generated pairs, residual relative L2 (1 = direct wave alone)",
     "physics/shuffled_residual_relative_l2": "control: the same with each map given another map's gather",
+    "velocity/frechet": "generated maps, Frechet distance to held-out maps (PCA-64 features)",
+    "velocity/frechet_floor": "floor: held-out maps against held-out maps, same n",
+    "velocity/frechet_ratio": "ratio of the two",
+    "velocity/frechet_ratio_of_training_maps": "control: the ratio that training maps score",
+    "velocity/frechet_ratio_of_training_maps_sd": "its standard deviation over draws",
+    "velocity/reconstruction_frechet_ratio": "control: the ratio that reconstructions score",
+    "velocity/frechet_n": "maps on each side",
+    "velocity/nearest_training_map_ratio": "distance to the nearest training map, generated over held-out (0: copies)",
+    "seismic/frechet_ratio": "generated gathers, Frechet ratio to the floor (PCA-64 features)",
+    "seismic/frechet_n": "gathers on each side",
     "sampling/pairs_per_second_core": "generated pairs per CPU-second, decoding included",
 }
 

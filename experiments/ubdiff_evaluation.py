@@ -6,6 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks import figures
+from callbacks.frechet_evaluation import FrechetEvaluation
 from callbacks.held_out_reconstruction import HeldOutReconstruction
 from callbacks.physics_consistency import PhysicsConsistency
 from callbacks.sample_writer import SampleWriter
@@ -58,4 +59,11 @@ def evaluation_callbacks(folder: RunFolder, settings: Mapping[str, Any]) -> list
     stride = int(settings["data"]["time_stride"])
     held_out, physics = HeldOutReconstruction(stride), PhysicsConsistency(N_PHYSICS_PAIRS, stride)
     writer = SampleWriter(str(folder.samples), stride * TIME_STEP_S, int(settings["model"]["sampling_seed"]))
-    return [held_out, writer, physics, EvaluationFigures(folder, held_out, physics, stride * TIME_STEP_S)]
+    # The writer times the sampling: what else looks at the samples comes after it.
+    return [
+        held_out,
+        writer,
+        physics,
+        FrechetEvaluation(),
+        EvaluationFigures(folder, held_out, physics, stride * TIME_STEP_S),
+    ]
