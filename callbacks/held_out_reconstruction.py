@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 from callbacks.physics_consistency import exact_gathers, relative_l2
+from datamodules.simulate.wave_equation import fill_with_top_velocity
 
 Array = npt.NDArray[np.float32]
 
@@ -62,7 +63,7 @@ class HeldOutReconstruction(Callback):
         self.velocity, self.velocity_back, self.seismic, self.seismic_back = (
             np.concatenate(parts) for parts in zip(*self._kept, strict=True)
         )
-        _, direct = exact_gathers(self.velocity, self.time_stride)
+        direct = exact_gathers(fill_with_top_velocity(self.velocity), self.time_stride)
         mae_m_s, ssim, n_maps = _all_held_out_maps(trainer, pl_module)
         self.metrics = {
             "velocity/mae_m_s": mae_m_s,
