@@ -134,14 +134,12 @@ def physics_traces(velocity: Array, seismic: Array, simulated: Array, time_step_
         draw_gather(axes[i, 2], exact, time_step_s, clip, "exact gather of that map")
         draw_gather(axes[i, 3], made - exact, time_step_s, clip, "difference, same scale")
         for offset, receiver in enumerate(range(5, exact.shape[1], 12)):
-            scale = 1.2 * float(np.abs(exact[:, receiver]).max()) + 1e-9
-            axes[i, 4].plot(
-                time_s, offset + exact[:, receiver] / scale, "k", lw=0.9, label="exact" if not offset else None
-            )
-            axes[i, 4].plot(
-                time_s, offset + made[:, receiver] / scale, "r--", lw=0.8, label="generated" if not offset else None
-            )
-        axes[i, 4].set_title("traces of receivers 5, 17, 29, ...", fontsize=8)
+            # Each trace at a scale that shows reflections; what the direct wave has above it is cut off.
+            scale = 2.5 * max(float(np.percentile(np.abs(exact[:, receiver]), 92)), 1e-9)
+            for trace, style, label in ((exact, "k", "exact"), (made, "r--", "generated")):
+                drawn = offset + (trace[:, receiver] / scale).clip(-0.48, 0.48)
+                axes[i, 4].plot(time_s, drawn, style, lw=0.8, label=None if offset else label)
+        axes[i, 4].set_title("receivers 5, 17, 29, ..., direct wave cut off", fontsize=8)
         axes[i, 4].tick_params(labelsize=6)
         axes[i, 4].legend(fontsize=6, loc="upper right")
         axes[i, 4].set_xlabel("time (s)", fontsize=7)
@@ -153,7 +151,7 @@ def physics_traces(velocity: Array, seismic: Array, simulated: Array, time_step_
 
 
 def training_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> "Figure":
-    """Logged numbers of each stage against its step; one row a stage, losses left, other validation figures right.
+    """Logged numbers of each stage against its step; one row a stage, losses left, other figures right.
 
     Args:
         histories: Stage -> lines such as `{"step": 10, "train/loss": 0.3}`.
@@ -167,15 +165,16 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> "Fi
             column = 0 if name.endswith("loss") else 1
             marker = "." if len(points) < 30 else None
             axes[row, column].plot(*zip(*points, strict=True), lw=1.0, marker=marker, ms=3, label=name)
-        for column, title in enumerate(("loss", "validation")):
-            axes[row, column].set_title(f"{stage}: {title}", fontsize=9)
-            axes[row, column].set_xlabel("step", fontsize=7)
-            axes[row, column].tick_params(labelsize=6)
-            if axes[row, column].lines:
-                axes[row, column].set_yscale("log")
-                axes[row, column].legend(fontsize=6)
-            else:
-                axes[row, column].axis("off")
+        for column, title in enumerate(("loss", "other figures")):
+            panel = axes[row, column]
+            if not panel.lines:
+                panel.axis("off")
+                continue
+            panel.set_title(f"{stage}: {title}", fontsize=9)
+            panel.set_xlabel("step", fontsize=7)
+            panel.set_yscale("log")
+            panel.tick_params(labelsize=6, which="both")
+            panel.legend(fontsize=6)
     return figure
 
 
