@@ -123,7 +123,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
         return _fail(pipeline, f"error: {error}", EXIT_USAGE)
     except InterruptedRunError as error:
         return _fail(pipeline, str(error), EXIT_TERMINATED)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns Ctrl-C into an exit
         return _fail(pipeline, "interrupted; call again to go on.", EXIT_INTERRUPTED)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
@@ -132,7 +132,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
         where = error.filename or "a file"
         return _fail(pipeline, f"error: {where}: {error.strerror}; make room or choose another folder.", 1)
     except BaseException:
-        _fail(pipeline, "stopped before the end:", 1)
+        _fail(pipeline, "stopped by an unforeseen error:", 1)
         raise
 
 
@@ -145,7 +145,8 @@ def _prepare(experiment: Experiment, options: argparse.Namespace, dotted: Sequen
         import torch
 
         options.preset = "paper" if torch.cuda.is_available() else "tiny"
-        print(f"{experiment.paper}: preset {options.preset} (none was named)", file=sys.stderr)
+        seen = "a GPU is" if torch.cuda.is_available() else "no GPU is"
+        print(f"{experiment.paper}: no preset was named and {seen} seen: taking {options.preset}", file=sys.stderr)
     if "stage" in options and options.stage not in experiment.stage_names:
         from experiments.settings import nearest
 
