@@ -42,7 +42,7 @@ def main() -> int:
         maps = generate(n_maps, np.random.default_rng(0))
         seconds = cpu_seconds(partial(simulate_gathers, maps), repeats)
         _show(f"forward operator, {family}, s a map", seconds, n_maps)
-    samplers: tuple[Literal["dpm_solver_2m", "ddpm"], ...] = ("dpm_solver_2m", "ddpm")
+    samplers: tuple[Literal["dpm_solver_2m", "ddim", "ddpm"], ...] = ("dpm_solver_2m", "ddim", "ddpm")
     for sampler in samplers:
         module = UBDiffModule(stage="evaluate", sampler=sampler, n_time=250, seismic_patch=10).eval()
         with torch.no_grad():

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lightning_modules.errors import ModuleError
-from lightning_modules.ubdiff.settings import ARCHITECTURE, DIFFUSION_CONVENTION
+from lightning_modules.ubdiff.settings import BEFORE_THERE_WAS_A_CHOICE, DIFFUSION_CONVENTION, architecture
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -40,9 +40,9 @@ def load_initial_weights(module: nn.Module, path: str, settings: Mapping[str, An
         ModuleError: If the file cannot be read, or belongs to another configuration or another stage.
     """
     content = read_checkpoint(path)
-    found = content["hyper_parameters"]
+    found = BEFORE_THERE_WAS_A_CHOICE | content["hyper_parameters"]
     evaluates = settings["stage"] == "evaluate"
-    for name in ARCHITECTURE + (DIFFUSION_CONVENTION if evaluates else ()):
+    for name in architecture(settings) + (DIFFUSION_CONVENTION if evaluates else ()):
         if _plain(found.get(name)) != _plain(settings[name]):
             raise ModuleError(
                 f"initial_weights: {path} was made with {name} = {found.get(name)}, but {settings[name]} is wanted "

@@ -21,19 +21,14 @@ from torchmetrics import MeanAbsoluteError
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 from lightning_modules.errors import ModuleError
+from lightning_modules.ubdiff.build import build_networks
 from lightning_modules.ubdiff.checkpoint import load_initial_weights
-from lightning_modules.ubdiff.denoiser import Denoiser
-from lightning_modules.ubdiff.diffusion import Diffusion
-from lightning_modules.ubdiff.encoder import VelocityEncoder
 from lightning_modules.ubdiff.epoch_draws import EpochDraws, draw_epoch
 from lightning_modules.ubdiff.latents import IndexedNoise
 from lightning_modules.ubdiff.learning_rate import learning_rate_factor
 from lightning_modules.ubdiff.losses import amplitude_energy, amplitude_loss, reconstruction_loss
-from lightning_modules.ubdiff.pair_generator import PairGenerator
 from lightning_modules.ubdiff.pairs import GeneratedPairs, PairBatch, seismic_of
-from lightning_modules.ubdiff.seismic_decoder import SeismicDecoder
-from lightning_modules.ubdiff.settings import MAP_SIZE, N_RECEIVERS, N_SHOTS, check_settings
-from lightning_modules.ubdiff.velocity_decoder import VelocityDecoder
+from lightning_modules.ubdiff.settings import check_settings
 
 
 class UBDiffModule(LightningModule):
@@ -47,19 +42,27 @@ class UBDiffModule(LightningModule):
         velocity_strides: Factors between the resolutions; their product divides 70.
         velocity_blocks: Residual blocks at each resolution.
         velocity_fine_width: Channels of the velocity decoder at full resolution.
-        seismic_patch: Time samples of a token.
-        seismic_width: Channels of a token.
-        seismic_depth: Transformer blocks.
-        seismic_heads: Attention heads.
-        denoiser_width: Hidden width of the denoiser.
-        denoiser_depth: Adaptive blocks of the denoiser.
+        seismic_decoder: `patch_transformer`, convolutions (`cnn`), or the paper code's `single_token`.
+        seismic_patch: `patch_transformer`: time samples of a token.
+        seismic_width: `patch_transformer`: channels of a token.
+        seismic_depth: `patch_transformer`: transformer blocks.
+        seismic_heads: Attention heads of both transformers (paper's code: 8).
+        cnn_width: `cnn`: channels at full resolution, doubled at each of three coarser ones.
+        single_token_width: `single_token`: channels of the token (paper's code: 640).
+        single_token_depth: `single_token`: transformer blocks (paper's code: 2).
+        denoiser: `adaln_mlp`, or the paper's `unet_1d`.
+        denoiser_width: `adaln_mlp`: hidden width.
+        denoiser_depth: `adaln_mlp`: adaptive blocks.
+        unet_width: `unet_1d`: channels of the first level (paper's code: 128).
+        unet_multipliers: `unet_1d`: channels after each level over `unet_width` (paper's code: 1, 2, 2, 4).
         prediction: What the denoiser predicts (paper: v).
         n_diffusion_steps: T (paper: 256).
-        sampler: `ddpm` takes all T steps; `dpm_solver_2m` takes `n_sampling_steps`.
-        n_sampling_steps: Steps of the fast solver.
+        sampler: `ddpm` takes all T steps; `ddim` and `dpm_solver_2m` take `n_sampling_steps`.
+        n_sampling_steps: Steps of the fast samplers.
         sampling_seed: With a sample's number, all that a generated pair depends on; with the epoch, all chance in
             training.
-        freeze: Stage `paired`: train the seismic decoder alone (Eq. 3) or everything (Eq. 4).
+        freeze: Stage `paired`: train the seismic decoder alone (Eq. 3) or everything (Eq. 4); everything, and without
+            `initial_weights`, is the paper's UB-Diff w/o opt: joint training from scratch on the n pairs alone.
         flip: Stages `autoencoder` and `diffusion`: mirror half of the maps left to right, drawn anew each time.
         squared_weight: Weight of the squared beside the absolute error.
         amplitude_weight: Stage `paired`: weight of the amplitude's relative squared error (0 in the paper's code).
@@ -85,15 +88,22 @@ class UBDiffModule(LightningModule):
         velocity_strides: tuple[int, ...] = (2, 5),
         velocity_blocks: int = 2,
         velocity_fine_width: int = 32,
+        seismic_decoder: Literal["patch_transformer", "cnn", "single_token"] = "patch_transformer",
         seismic_patch: int = 20,
         seismic_width: int = 256,
         seismic_depth: int = 4,
         seismic_heads: int = 8,
+        cnn_width: int = 16,
+        single_token_width: int = 640,
+        single_token_depth: int = 2,
+        denoiser: Literal["adaln_mlp", "unet_1d"] = "adaln_mlp",
         denoiser_width: int = 384,
         denoiser_depth: int = 4,
+        unet_width: int = 128,
+        unet_multipliers: tuple[int, ...] = (1, 2, 2, 4),
         prediction: Literal["v", "epsilon", "sample"] = "v",
         n_diffusion_steps: int = 256,
-        sampler: Literal["ddpm", "dpm_solver_2m"] = "dpm_solver_2m",
+        sampler: Literal["ddpm", "ddim", "dpm_solver_2m"] = "dpm_solver_2m",
         n_sampling_steps: int = 20,
         sampling_seed: int = 0,
         freeze: bool = True,
@@ -113,18 +123,7 @@ class UBDiffModule(LightningModule):
         self.save_hyperparameters()
         check_settings(self.hparams)
         self.stage = stage
-        widths, strides = tuple(velocity_widths), tuple(velocity_strides)
-        self.networks = PairGenerator(
-            latent_dim,
-            VelocityEncoder(MAP_SIZE, latent_dim, widths, strides, velocity_blocks),
-            VelocityDecoder(MAP_SIZE, latent_dim, widths, strides, velocity_blocks, velocity_fine_width),
-            SeismicDecoder(
-                latent_dim, N_SHOTS, n_time, N_RECEIVERS, seismic_patch, seismic_width, seismic_depth, seismic_heads
-            ),
-            Denoiser(latent_dim, denoiser_width, denoiser_depth),
-            Diffusion(n_diffusion_steps, prediction),
-            ema_decay,
-        )
+        self.networks = build_networks(self.hparams)
         self.velocity_mae = MeanAbsoluteError()
         self.velocity_ssim = StructuralSimilarityIndexMeasure(data_range=2.0)
         self.seismic_mae = MeanAbsoluteError()

@@ -6,13 +6,11 @@ z = E(v),   v' = D_v(W_v z),   d' = D_s(W_s z),   and new pairs from z drawn by 
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.ubdiff.denoiser import Denoiser
 from lightning_modules.ubdiff.diffusion import Diffusion
 from lightning_modules.ubdiff.ema import MovingAverage
 from lightning_modules.ubdiff.encoder import VelocityEncoder
 from lightning_modules.ubdiff.latents import IndexedNoise, LatentScaler
-from lightning_modules.ubdiff.samplers import ddpm_sample, dpm_solver_2m_sample, solver_steps
-from lightning_modules.ubdiff.seismic_decoder import SeismicDecoder
+from lightning_modules.ubdiff.samplers import ddim_sample, ddpm_sample, dpm_solver_2m_sample, solver_steps
 from lightning_modules.ubdiff.velocity_decoder import VelocityDecoder
 
 
@@ -34,8 +32,8 @@ class PairGenerator(nn.Module):
         latent_dim: int,
         encoder: VelocityEncoder,
         velocity_decoder: VelocityDecoder,
-        seismic_decoder: SeismicDecoder,
-        denoiser: Denoiser,
+        seismic_decoder: nn.Module,
+        denoiser: nn.Module,
         diffusion: Diffusion,
         ema_decay: float,
     ) -> None:
@@ -73,8 +71,8 @@ class PairGenerator(nn.Module):
         Args:
             index: Sample numbers `(batch,)`; with `seed`, all that a sample depends on.
             seed: Seed of the whole set.
-            sampler: `ddpm`, or `dpm_solver_2m`.
-            n_solver_steps: Steps of the solver.
+            sampler: `ddpm`, `ddim` or `dpm_solver_2m`.
+            n_solver_steps: Steps of the two fast ones.
 
         Returns:
             z, `(batch, latent_dim)`, in -1..1.
@@ -90,7 +88,8 @@ class PairGenerator(nn.Module):
         if sampler == "ddpm":
             latent = ddpm_sample(start, denoise, power, lambda: noise.draw().to(power.device))
         else:
-            latent = dpm_solver_2m_sample(start, denoise, power, solver_steps(power, n_solver_steps))
+            solve = ddim_sample if sampler == "ddim" else dpm_solver_2m_sample
+            latent = solve(start, denoise, power, solver_steps(power, n_solver_steps))
         return self.latent_scaler.restore(latent)
 
     def parts(self) -> dict[str, list[nn.Module]]:

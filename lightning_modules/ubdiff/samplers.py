@@ -1,9 +1,10 @@
-"""Two ways from noise to a sample: ancestral DDPM, and the fast solver DPM-Solver++(2M).
+"""Three ways from noise to a sample: ancestral DDPM, and the fast DDIM and DPM-Solver++(2M).
 
-Both are pure functions of a starting noise and a denoiser, so that a closed form can stand in for the network in tests.
-DDPM takes each of the T steps and draws noise at each (Ho et al. 2020, arXiv 2006.11239, Eqs. 6-7). DPM-Solver++(2M)
-(Lu et al. 2022, arXiv 2211.01095, Algorithm 2) integrates the probability-flow equation by a two-step method of second
-order, deterministically, in a small number of steps.
+All are pure functions of a starting noise and a denoiser, so that a closed form can stand in for the network in tests.
+DDPM takes each of the T steps and draws noise at each (Ho et al. 2020, arXiv 2006.11239, Eqs. 6-7). The others
+integrate the probability-flow equation deterministically in a small number of steps: DDIM (Song et al. 2021,
+arXiv 2010.02502, Eq. 12 without noise) by a method of first order, DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095,
+Algorithm 2) by a two-step method of second order.
 """
 
 import math
@@ -57,6 +58,33 @@ def solver_steps(signal_power: Tensor, n_steps: int) -> list[int]:
     remaining = 0.5 * (1.0 + torch.cos(torch.linspace(0.0, math.pi, n_steps, dtype=torch.float64)))
     chosen = ((len(signal_power) - 1) * remaining).round()
     return sorted({int(step) for step in chosen}, reverse=True)
+
+
+def ddim_sample(noise: Tensor, denoise: Denoise, signal_power: Tensor, steps: list[int]) -> Tensor:
+    """Sample by deterministic DDIM, one call of the denoiser a step.
+
+    Each update keeps the noise that the denoiser sees and goes on with less of it,
+
+        x' = alpha' x_0 + sigma' epsilon,   epsilon = (x - alpha x_0) / sigma
+
+    with alpha = sqrt(alpha_bar), sigma = sqrt(1 - alpha_bar); the last goes to sigma = 0, where x' = x_0.
+
+    Args:
+        noise: x_T, standard normal, `(batch, dim)`.
+        denoise: Estimate of x_0 from x_t at step t.
+        signal_power: alpha_bar, float64 `(T,)`.
+        steps: Falling steps, see `solver_steps`.
+
+    Returns:
+        x_0, `(batch, dim)`.
+    """
+    powers = [float(signal_power[step]) for step in steps]
+    x = noise
+    for power, power_next, step in zip(powers, powers[1:], steps, strict=False):
+        clean = denoise(x, step)
+        epsilon = (x - power**0.5 * clean) / (1.0 - power) ** 0.5
+        x = power_next**0.5 * clean + (1.0 - power_next) ** 0.5 * epsilon
+    return denoise(x, steps[-1])
 
 
 def dpm_solver_2m_sample(noise: Tensor, denoise: Denoise, signal_power: Tensor, steps: list[int]) -> Tensor:

@@ -17,16 +17,19 @@ class TransformerBlock(nn.Module):
     Args:
         width: Channels of a token.
         heads: Attention heads; they must divide the width.
+        expansion: Hidden width of the perceptron over `width`.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, expansion: int = 4) -> None:
         super().__init__()
         self.heads = heads
         self.attention_norm = nn.LayerNorm(width)
         self.query_key_value = nn.Linear(width, 3 * width)
         self.attention_out = nn.Linear(width, width)
         self.perceptron_norm = nn.LayerNorm(width)
-        self.perceptron = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.perceptron = nn.Sequential(
+            nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width)
+        )
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map `(batch, token, width)` to the same shape."""

@@ -8,8 +8,12 @@ import torch
 from torch import Tensor
 
 from lightning_modules.errors import ModuleError
+from lightning_modules.ubdiff.denoiser import Denoiser
+from lightning_modules.ubdiff.encoder import VelocityEncoder
 from lightning_modules.ubdiff.epoch_draws import draw_epoch
 from lightning_modules.ubdiff.module import UBDiffModule
+from lightning_modules.ubdiff.seismic_decoder import SeismicDecoder
+from lightning_modules.ubdiff.velocity_decoder import VelocityDecoder
 from tests.lightning_modules.ubdiff.fake_pairs import (
     SMALL,
     RandomPairs,
@@ -33,6 +37,11 @@ STAGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"stage": "paired", "freeze": False}, VELOCITY_SIDE | SEISMIC_SIDE),
     ({"stage": "diffusion"}, {"denoiser"}),
 ]
+OPTIONS: list[dict[str, Any]] = [
+    {"stage": "paired", "seismic_decoder": "cnn"},
+    {"stage": "paired", "seismic_decoder": "single_token"},
+    {"stage": "diffusion", "denoiser": "unet_1d"},
+]
 
 
 def changed_parts(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
@@ -54,7 +63,7 @@ def test_each_stage_trains_its_own_networks_and_no_other(
     assert changed_parts(before, module.state_dict()) == trained | own_state
 
 
-@pytest.mark.parametrize(("settings", "trained"), STAGES[:3])
+@pytest.mark.parametrize(("settings", "trained"), [*STAGES[:3], (OPTIONS[0], SEISMIC_SIDE), (OPTIONS[1], SEISMIC_SIDE)])
 def test_every_trainable_weight_gets_a_gradient_in_every_step(settings: dict[str, Any], trained: set[str]) -> None:
     # What DistributedDataParallel without find_unused_parameters asks for.
     module = UBDiffModule(**settings, **SMALL, amplitude_weight=0.1)
@@ -74,8 +83,8 @@ def test_what_is_frozen_stays_in_evaluation_mode() -> None:
     assert not module.networks.velocity_decoder.training
 
 
-@pytest.mark.parametrize(("settings", "trained"), STAGES)
-def test_each_stage_learns_what_it_is_shown(settings: dict[str, Any], trained: set[str]) -> None:
+@pytest.mark.parametrize("settings", [*(settings for settings, _ in STAGES), *OPTIONS])
+def test_each_stage_learns_what_it_is_shown(settings: dict[str, Any]) -> None:
     # Four samples over and over, by the stage's own step: the loss has to fall well below its start.
     torch.manual_seed(0)
     module = UBDiffModule(**settings, **SMALL, amplitude_weight=0.01)
@@ -86,7 +95,7 @@ def test_each_stage_learns_what_it_is_shown(settings: dict[str, Any], trained: s
     optimizer = torch.optim.Adam([weight for weight in module.parameters() if weight.requires_grad], lr=3e-3)
     step = module._diffusion_step if settings["stage"] == "diffusion" else module._reconstruction_step
     losses = []
-    for epoch in range(150):
+    for epoch in range(80):
         module._draws = draw_epoch(0, epoch, 4, latent_dim=16, n_steps=steps, diffusion=True)
         optimizer.zero_grad()
         loss = step(batch, "train")
@@ -96,14 +105,16 @@ def test_each_stage_learns_what_it_is_shown(settings: dict[str, Any], trained: s
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
 
 
-@pytest.mark.parametrize("stage", ["autoencoder", "paired", "diffusion"])
-def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path, stage: str) -> None:
-    weights = None if stage == "autoencoder" else str(trained_checkpoint(tmp_path))
+@pytest.mark.parametrize(
+    "chosen", [{"stage": "autoencoder"}, {"stage": "paired"}, {"stage": "diffusion"}, *OPTIONS], ids=str
+)
+def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path, chosen: dict[str, Any]) -> None:
+    network = {name: value for name, value in chosen.items() if name != "stage"}
+    weights = None if chosen["stage"] == "autoencoder" else str(trained_checkpoint(tmp_path, **network))
 
     def fit(resume: Path | None, until: int) -> UBDiffModule:
         torch.manual_seed(7)
-        settings = SMALL | {"flip": True, "warmup_steps": 2, "initial_weights": weights}
-        module = UBDiffModule(stage, **settings)  # type: ignore[arg-type]
+        module = UBDiffModule(**(SMALL | chosen), flip=True, warmup_steps=2, initial_weights=weights)
         trainer = quiet_trainer(tmp_path, max_epochs=4)
 
         def stop() -> None:
@@ -123,14 +134,60 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Pa
     assert [name for name in whole if not torch.equal(whole[name], halfway[name])] != []
 
 
-def test_a_checkpoint_carries_everything_to_the_next_stage(tmp_path: Path) -> None:
-    path = trained_checkpoint(tmp_path, "diffusion")
+@pytest.mark.parametrize(
+    "network", [{}, {"seismic_decoder": "cnn"}, {"seismic_decoder": "single_token", "denoiser": "unet_1d"}], ids=str
+)
+def test_a_checkpoint_carries_everything_to_the_next_stage(tmp_path: Path, network: dict[str, Any]) -> None:
+    path = trained_checkpoint(tmp_path, "diffusion", **network)
     saved = torch.load(path, weights_only=True)["state_dict"]
-    module = UBDiffModule("evaluate", **SMALL, initial_weights=str(path))
+    module = UBDiffModule("evaluate", **(SMALL | network), initial_weights=str(path))
     module.setup("test")
+    pairs = module.predict_step(torch.arange(2), 0)
+    assert pairs.velocity.shape == (2, 1, 70, 70)
+    assert pairs.seismic.shape == (2, 5, 30, 70)
+    assert pairs.latent.abs().max() <= 1.0
     state = module.state_dict()
     assert saved.keys() == state.keys()
     assert all(torch.equal(saved[name], state[name]) for name in saved)
+
+
+def test_without_two_steps_everything_learns_from_the_pairs_alone(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = UBDiffModule("paired", **SMALL, freeze=False)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    trainer = quiet_trainer(tmp_path, max_epochs=8)
+    trainer.fit(module, loader(), loader(6))
+    assert changed_parts(before, module.state_dict()) == VELOCITY_SIDE | SEISMIC_SIDE
+    # Latents for the next stage, and generated pairs from it, as after two steps.
+    trainer.save_checkpoint(tmp_path / "joint.ckpt")
+    diffusion = UBDiffModule("diffusion", **SMALL, initial_weights=str(tmp_path / "joint.ckpt"))
+    trainer = quiet_trainer(tmp_path)
+    trainer.fit(diffusion, loader(with_seismic=False))
+    trainer.save_checkpoint(tmp_path / "diffusion.ckpt")
+    evaluation = UBDiffModule("evaluate", **SMALL, initial_weights=str(tmp_path / "diffusion.ckpt"))
+    evaluation.setup("test")
+    encoder = {name: value for name, value in module.state_dict().items() if ".encoder." in name}
+    assert all(torch.equal(evaluation.state_dict()[name], value) for name, value in encoder.items())
+    assert evaluation.predict_step(torch.arange(2), 0).seismic.isfinite().all()
+
+
+def test_the_default_networks_start_from_the_same_random_numbers_as_ever() -> None:
+    # A seed's result of before there was a choice must come out again: this order, and nothing else drawn on the way.
+    torch.manual_seed(0)
+    state = UBDiffModule(**SMALL).networks.state_dict()
+    torch.manual_seed(0)
+    wanted = {
+        "encoder": VelocityEncoder(70, 16, (8, 8), (5, 2), 1),
+        "velocity_decoder": VelocityDecoder(70, 16, (8, 8), (5, 2), 1, 4),
+        "seismic_decoder": SeismicDecoder(16, 5, 30, 70, 8, 16, 1, 2),
+        "denoiser": Denoiser(16, 32, 2),
+        "to_velocity_latent": torch.nn.Linear(16, 16),
+        "to_seismic_latent": torch.nn.Linear(16, 16),
+    }
+    for part, network in wanted.items():
+        for name, value in network.state_dict().items():
+            assert torch.equal(state.pop(f"{part}.{name}"), value), (part, name)
+    assert {name.split(".")[0] for name in state} == {"averaged_denoiser", "latent_scaler"}
 
 
 def evaluator(tmp_path: Path, **settings: Any) -> UBDiffModule:
@@ -141,7 +198,7 @@ def evaluator(tmp_path: Path, **settings: Any) -> UBDiffModule:
     return module.eval()
 
 
-@pytest.mark.parametrize("sampler", ["ddpm", "dpm_solver_2m"])
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm_solver_2m"])
 def test_a_sample_depends_on_its_number_and_the_seed_alone(tmp_path: Path, sampler: str) -> None:
     module = evaluator(tmp_path, sampler=sampler, sampling_seed=5)
     together = module.predict_step(torch.arange(10), 0)
@@ -186,13 +243,59 @@ def test_parameter_counts_of_the_default_sizes() -> None:
     assert tiny["seismic_decoder"] <= 6_000_000
 
 
-@pytest.mark.parametrize(("name", "value"), [("latent_dim", 8), ("seismic_width", 32), ("velocity_widths", (8, 16))])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("latent_dim", 8),
+        ("seismic_width", 32),
+        ("velocity_widths", (8, 16)),
+        ("seismic_decoder", "cnn"),
+        ("denoiser", "unet_1d"),
+    ],
+)
 def test_a_checkpoint_of_another_configuration_is_refused_by_name(tmp_path: Path, name: str, value: Any) -> None:
     path = trained_checkpoint(tmp_path)
     module = UBDiffModule("paired", **(SMALL | {name: value}), initial_weights=str(path))
     with pytest.raises(ModuleError, match=rf"{name} = .*wanted here.*shared") as caught:
         quiet_trainer(tmp_path).fit(module, loader())
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "value"),
+    [
+        ({"seismic_decoder": "cnn"}, "cnn_width", 3),
+        ({"seismic_decoder": "single_token"}, "single_token_width", 32),
+        ({"denoiser": "unet_1d"}, "unet_multipliers", (1, 1)),
+    ],
+)
+def test_a_checkpoint_of_an_option_at_another_size_is_refused_by_name(
+    tmp_path: Path, network: dict[str, Any], name: str, value: Any
+) -> None:
+    path = trained_checkpoint(tmp_path, **network)
+    module = UBDiffModule("paired", **(SMALL | network | {name: value}), initial_weights=str(path))
+    with pytest.raises(ModuleError, match=rf"{name} = .*wanted here"):
+        module.setup("fit")
+
+
+def test_a_setting_that_no_network_reads_does_not_part_a_checkpoint(tmp_path: Path) -> None:
+    network = {"seismic_decoder": "cnn", "denoiser": "unet_1d"}
+    path = trained_checkpoint(tmp_path, **network)
+    unread = {"seismic_patch": 9, "seismic_width": 7, "denoiser_width": 31, "single_token_width": 5}
+    UBDiffModule("paired", **(SMALL | network | unread), initial_weights=str(path)).setup("fit")
+
+
+def test_a_checkpoint_from_before_there_was_a_choice_holds_the_defaults(tmp_path: Path) -> None:
+    path = trained_checkpoint(tmp_path)
+    content = torch.load(path, weights_only=True)
+    options = ("seismic_decoder", "cnn_width", "single_token_width", "single_token_depth")
+    for name in (*options, "denoiser", "unet_width", "unet_multipliers"):
+        del content["hyper_parameters"][name]
+    torch.save(content, path)
+    UBDiffModule("paired", **SMALL, initial_weights=str(path)).setup("fit")
+    other = UBDiffModule("paired", **SMALL, seismic_decoder="cnn", initial_weights=str(path))
+    with pytest.raises(ModuleError, match="made with seismic_decoder = patch_transformer, but cnn is wanted"):
+        other.setup("fit")
 
 
 def test_an_evaluation_refuses_another_prediction(tmp_path: Path) -> None:
@@ -224,6 +327,15 @@ def test_a_checkpoint_of_other_layers_is_refused(tmp_path: Path) -> None:
         ({"velocity_strides": (3, 2)}, "product 6 does not divide"),
         ({"seismic_heads": 3}, "multiple of 4 and of seismic_heads = 3"),
         ({"denoiser_width": 33}, "give an even number"),
+        ({"seismic_decoder": "rnn"}, "seismic_decoder: got rnn; give one of patch_transformer, cnn, single_token"),
+        ({"denoiser": "dit"}, "denoiser: got dit; give one of adaln_mlp, unet_1d"),
+        ({"sampler": "euler"}, "sampler: got euler; give one of ddpm, ddim, dpm_solver_2m"),
+        ({"seismic_decoder": "cnn", "cnn_width": 0}, "cnn_width: got 0"),
+        ({"seismic_decoder": "single_token", "single_token_width": 9}, "multiple of seismic_heads = 2"),
+        ({"seismic_decoder": "single_token", "single_token_depth": 0}, "single_token_depth: got 0"),
+        ({"denoiser": "unet_1d", "unet_width": 12}, "unet_width: got 12; give a multiple of 8"),
+        ({"denoiser": "unet_1d", "unet_multipliers": ()}, "unet_multipliers: got"),
+        ({"denoiser": "unet_1d", "unet_multipliers": (1,) * 6}, "latent_dim = 16 is no multiple of 32"),
         ({"n_sampling_steps": 33}, "at most n_diffusion_steps = 32"),
         ({"ema_decay": 1.0}, "ema_decay: got 1.0"),
     ],

@@ -1,5 +1,6 @@
 """Samplers against closed forms: with a Gaussian target the perfect denoiser and the exact answer are known."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -7,8 +8,9 @@ import torch
 from torch import Tensor
 
 from lightning_modules.ubdiff.diffusion import cosine_signal_power
-from lightning_modules.ubdiff.samplers import ddpm_sample, dpm_solver_2m_sample, solver_steps
+from lightning_modules.ubdiff.samplers import Denoise, ddim_sample, ddpm_sample, dpm_solver_2m_sample, solver_steps
 
+Solver = Callable[[Tensor, Denoise, Tensor, list[int]], Tensor]
 MEAN = torch.tensor([0.8, -1.5, 0.0], dtype=torch.float64)
 SPREAD = torch.tensor([0.5, 1.2, 0.1], dtype=torch.float64)
 
@@ -77,7 +79,8 @@ def test_solver_steps_fall_from_the_last_step(n_steps: int) -> None:
     assert all(a > b for a, b in pairwise(steps))
 
 
-def test_solver_reaches_the_exact_flow_at_second_order() -> None:
+@pytest.mark.parametrize(("solve", "order", "bound"), [(ddim_sample, 1.0, 2e-2), (dpm_solver_2m_sample, 2.0, 2e-3)])
+def test_solvers_reach_the_exact_flow_at_their_order(solve: Solver, order: float, bound: float) -> None:
     # A long schedule, cut where alpha_bar is about 0.999: there the last step's exact answer is the denoiser's.
     torch.manual_seed(0)
     power = cosine_signal_power(8192)[150:-400]
@@ -85,13 +88,47 @@ def test_solver_reaches_the_exact_flow_at_second_order() -> None:
     wanted = perfect_denoiser(flow(noise, power[-1], power[0]), power[0])
     errors = []
     for n in (32, 64, 128, 256):
-        result = dpm_solver_2m_sample(
-            noise, lambda x, step: perfect_denoiser(x, power[step]), power, solver_steps(power, n)
-        )
+        result = solve(noise, lambda x, step: perfect_denoiser(x, power[step]), power, solver_steps(power, n))
         errors.append(float((result - wanted).abs().max()))
     orders = [torch.log2(torch.tensor(a / b)).item() for a, b in pairwise(errors)]
-    assert errors[-1] < 2e-3
-    assert orders[-1] == pytest.approx(2.0, abs=0.3)
+    assert errors[-1] < bound
+    assert orders[-1] == pytest.approx(order, abs=0.3)
+
+
+def test_ddim_draws_the_gaussian() -> None:
+    torch.manual_seed(0)
+    power = cosine_signal_power(256)
+    noise = torch.randn(20000, 3, dtype=torch.float64)
+    steps = solver_steps(power, 100)
+    sample = ddim_sample(noise, lambda x, step: perfect_denoiser(x, power[step]), power, steps)
+    assert torch.allclose(sample.mean(0), MEAN, atol=0.03)
+    assert torch.allclose(sample.std(0), SPREAD, rtol=0.04)
+
+
+def test_ddim_keeps_a_noise_that_the_denoiser_knows() -> None:
+    # With one single possible x_0 every step goes along the straight line to it, and each x_t is known.
+    torch.manual_seed(0)
+    power = cosine_signal_power(64)
+    clean, epsilon = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    start = power[-1].sqrt() * clean + (1 - power[-1]).sqrt() * epsilon
+
+    def denoise(x: Tensor, step: int) -> Tensor:
+        assert torch.allclose(x, power[step].sqrt() * clean + (1 - power[step]).sqrt() * epsilon, atol=1e-9)
+        return clean
+
+    assert torch.equal(ddim_sample(start, denoise, power, solver_steps(power, 7)), clean)
+
+
+def test_ddim_is_the_one_step_solver_of_first_order() -> None:
+    # DPM-Solver++ without memory (Lu et al. 2022, Eq. 8), in its own variables: the same step by another road.
+    power = cosine_signal_power(256)[[200, 90]]
+    x, clean = torch.tensor([[0.4]], dtype=torch.float64), torch.tensor([[-0.9]], dtype=torch.float64)
+    seen: list[Tensor] = []
+    ddim_sample(x, lambda at, step: (seen.append(at), clean)[1], power, [0, 1])
+    half_log_snr = 0.5 * (power.log() - (1 - power).log())
+    spread = (1 - power).sqrt()
+    wanted = spread[1] / spread[0] * x - power[1].sqrt() * torch.expm1(half_log_snr[0] - half_log_snr[1]) * clean
+    assert torch.allclose(seen[1], wanted, atol=1e-12)
 
 
 def test_twenty_solver_steps_draw_the_gaussian() -> None:
