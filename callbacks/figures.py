@@ -20,8 +20,10 @@ KM_PER_CELL = 0.01
 VELOCITY_CMAP, SEISMIC_CMAP = "viridis", "seismic"
 
 
-def save(figure: "Figure", path: Path) -> Path:
-    """Write a PNG beside and rename it."""
+def save(figure: "Figure", path: Path, provenance: str = "") -> Path:
+    """Write a PNG beside and rename it; what the data are stands at its foot."""
+    if provenance:
+        figure.supxlabel(provenance, fontsize=7, color="0.35")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.partial")
     figure.savefig(beside, format="png", dpi=110)

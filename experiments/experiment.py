@@ -36,6 +36,7 @@ class Stage:
         subcommands: What of the trainer it runs, in order. A stage with `fit` runs on all ranks; others on rank 0.
         callbacks: Import path of a function `(run folder, settings) -> callbacks` that this stage adds.
         sources: Modules, beside the module and the data module, that its result depends on.
+        products: Files below the run folder that it makes; where one is gone, the stage is not finished.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Stage:
     subcommands: tuple[Subcommand, ...] = ("fit",)
     callbacks: "str | None" = None
     sources: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from callbacks.epoch_seed import EpochSeed
@@ -136,21 +137,26 @@ class Pipeline:
 
     def run_one(self, name: str, subcommand: Subcommand) -> None:
         """Run one subcommand of one stage: `fit` as in `run`, the others on the stage's final weights."""
-        self.ranks.decide(self._open)
         stage = self.experiment.stage(name)
         if subcommand == "fit":
             if not stage.fits:
                 raise SettingsError(f"stage {name} does not fit; run it with `run`, or use test or predict.")
+            self.ranks.decide(self._open)
             plan = Plan(*self.ranks.decide(lambda: self._plan(stage)))
             if plan.action != "skip":
                 self._run_stage(stage, plan)
             self.ranks.leave()
         else:
+            self.folder.create()
             weights = self._weights_of(stage) if stage.fits else self._initial_weights(stage)
             settings = merge(self.settings[name], {"model": {"initial_weights": str(weights)}})
-            cli = self._cli(stage, subcommand, settings, callbacks=self._stage_callbacks(stage))
-            for key, value in sorted(cli.trainer.callback_metrics.items()):
-                self._say(f"{name} {key} {float(value):.6g}")
+            callbacks = self._stage_callbacks(stage)
+            cli = self._cli(stage, subcommand, settings, callbacks=callbacks)
+            found = {key: float(value) for key, value in cli.trainer.callback_metrics.items()}
+            for callback in callbacks:
+                found |= getattr(callback, "metrics", {})
+            for key, value in sorted(found.items()):
+                self._say(f"{name} {key} {value:.6g}")
         self._close(0)
 
     def _open(self) -> bool:
@@ -209,6 +215,8 @@ class Pipeline:
         )
         record = read_json(self.folder.stage_record(stage.name))
         changed = differences(record["fingerprint"], now) if record else []
+        if record and record["finished"]:
+            changed += [f"{path.name} is gone" for path in self._products(stage) if not path.exists()]
         if record and not changed and record["finished"]:
             plan = ("skip", "finished before")
         elif record and not changed and stage.fits and self.folder.last_checkpoint(stage.name).exists():
@@ -220,6 +228,11 @@ class Pipeline:
             write_json(self.folder.stage_record(stage.name), {"finished": False, "fingerprint": now})
         self._say(f"stage {stage.name}: {plan[0]} ({plan[1]})")
         return plan
+
+    def _products(self, stage: Stage) -> list[Path]:
+        """Files without which a stage is not finished, whatever its record says."""
+        weights = [self.folder.final_weights(stage.name)] if stage.fits else []
+        return weights + [self.folder.root / name for name in stage.products]
 
     def _run_stage(self, stage: Stage, plan: Plan) -> None:
         reset_peak_memory()
@@ -247,6 +260,7 @@ class Pipeline:
                     subcommand,
                     settings,
                     callbacks=callbacks,
+                    loggers=self._loggers(stage),
                     resume_from=self.folder.last_checkpoint(stage.name) if plan.action == "resume" else None,
                 )
             except SIGTERMException:
@@ -286,13 +300,9 @@ class Pipeline:
         *,
         action: Any = "run",
         callbacks: list[Callback] | None = None,
+        loggers: list[Logger] | None = None,
         resume_from: Path | None = None,
     ) -> SuiteCLI:
-        loggers: list[Any] = []
-        if action == "run" and self.ranks.is_leader:
-            loggers.append(tracking.HistoryLogger(self.folder.stage(stage.name) / "history.jsonl"))
-            if self._wandb is not None:
-                loggers.append(tracking.StageWandbLogger(self._wandb, stage.name))
         if not stage.fits or subcommand != "fit":
             settings = merge(settings, {"trainer": {"devices": 1, "num_nodes": 1, "strategy": "auto"}})
         return SuiteCLI(
@@ -307,6 +317,14 @@ class Pipeline:
             callbacks=callbacks,
             resume_from=resume_from,
         )
+
+    def _loggers(self, stage: Stage) -> list[Logger]:
+        if not self.ranks.is_leader:
+            return []
+        loggers: list[Logger] = [tracking.HistoryLogger(self.folder.stage(stage.name) / "history.jsonl")]
+        if self._wandb is not None:
+            loggers.append(tracking.StageWandbLogger(self._wandb, stage.name))
+        return loggers
 
     def _stage_callbacks(self, stage: Stage) -> list[Callback]:
         if stage.callbacks is None:

@@ -17,7 +17,7 @@ def write_report(experiment: Experiment, folder: RunFolder) -> None:
         if stage.fits and path.exists():
             histories[stage.name] = read_history(path)
     if histories:
-        figures.save(figures.training_curves(histories), folder.figures / "training_curves.png")
+        figures.save(figures.training_curves(histories), folder.figures / "training_curves.png", folder.root.name)
     write_text(folder.report, render(experiment, folder))
 
 
@@ -49,7 +49,8 @@ def render(experiment: Experiment, folder: RunFolder) -> str:
     ]
     for stage in experiment.stages:
         features = (read_json(folder.stage_record(stage.name)) or {}).get("features", {})
-        lines += ["", *(f"Features of the distances, {name}: {text}." for name, text in features.items())]
+        lines += [""] * bool(features)
+        lines += [f"- Features of `{name}` (name and digest): {text}." for name, text in features.items()]
     for name, caption in experiment.figures.items():
         if (folder.figures / name).exists():
             lines += ["", f"![{caption}](figures/{name})", "", caption]

@@ -73,6 +73,7 @@ EXPERIMENT = Experiment(
             subcommands=("test", "predict"),
             callbacks="experiments.ubdiff_evaluation.evaluation_callbacks",
             sources=("experiments.ubdiff_evaluation",),
+            products=("samples.npz", *(f"figures/{name}" for name in FIGURES if name != "training_curves.png")),
         ),
     ),
     shorthands=(

@@ -38,15 +38,24 @@ class EvaluationFigures(Callback):
         figure = figures.reconstructions(
             h.velocity[:n], h.velocity_back[:n], h.seismic[:n], h.seismic_back[:n], self.time_step_s
         )
-        figures.save(figure, self.folder.figures / "reconstructions.png")
+        figures.save(figure, self.folder.figures / "reconstructions.png", self._provenance(trainer))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Generated pairs, and their gathers against the exact ones."""
         p = self.physics
         pairs = figures.generated_pairs(p.velocity[:6], p.seismic[:6], self.time_step_s)
-        figures.save(pairs, self.folder.figures / "generated_pairs.png")
+        figures.save(pairs, self.folder.figures / "generated_pairs.png", self._provenance(trainer))
         traces = figures.physics_traces(p.velocity[:3], p.seismic[:3], p.simulated[:3], self.time_step_s)
-        figures.save(traces, self.folder.figures / "generated_against_exact.png")
+        figures.save(traces, self.folder.figures / "generated_against_exact.png", self._provenance(trainer))
+
+    def _provenance(self, trainer: Trainer) -> str:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        kinds = {
+            "real": "real maps and gathers",
+            "simulated": "real maps, gathers simulated from them",
+            "synthetic": "synthetic maps, gathers simulated from them",
+        }
+        return f"{data.family.name}: {kinds[data.source.kind]}; run {self.folder.root.name}"
 
 
 def evaluation_callbacks(folder: RunFolder, settings: Mapping[str, Any]) -> list[Callback]:

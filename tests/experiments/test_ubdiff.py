@@ -106,6 +106,17 @@ def test_a_changed_option_runs_only_what_it_touches_and_says_why(suite, capsys):
     assert (suite.folder("changed") / "diffusion.previous" / "final.ckpt").exists()
 
 
+def test_what_was_deleted_is_made_again(suite, capsys):
+    folder = suite.copy("deleted")
+    (folder / "samples.npz").unlink()
+    assert suite.call("run", name="deleted") == 0
+    said = capsys.readouterr().err
+    assert "stage diffusion: skip" in said
+    assert "stage evaluate: anew (samples.npz is gone)" in said
+    with np.load(folder / "samples.npz") as a, np.load(suite.folder() / "samples.npz") as b:
+        assert np.array_equal(a["seismic"], b["seismic"])
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_an_interrupted_stage_goes_on_and_ends_with_the_same_weights(suite, capsys, monkeypatch, stage):
     name = f"interrupted-{stage}"
@@ -138,13 +149,16 @@ def test_an_interrupted_stage_goes_on_and_ends_with_the_same_weights(suite, caps
 
 
 def test_single_stages_use_the_run_s_weights(suite, capsys):
+    history, config = (suite.folder() / name for name in ("paired/history.jsonl", "config.yaml"))
+    before = history.read_bytes(), config.read_bytes()
     for command, stage, shown in (
         ("validate", "paired", "paired val/loss"),
         ("test", "evaluate", "evaluate test/velocity_mae"),
-        ("predict", "evaluate", ""),
+        ("predict", "evaluate", "evaluate physics/relative_l2"),
     ):
         assert suite.call(command, "--stage", stage) == 0
         assert shown in capsys.readouterr().err
+    assert (history.read_bytes(), config.read_bytes()) == before, "looking at a run must not change it"
     assert suite.call("fit", "--stage", "paired") == 0
     assert "stage paired: skip" in capsys.readouterr().err
 
