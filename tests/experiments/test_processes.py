@@ -26,19 +26,19 @@ class Runs:
         self.root = root
         self.environment = {**os.environ, "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
 
-    def start(self, name: str, *options: str) -> subprocess.Popen[str]:
+    def start(self, name: str, *options: str, command: str = "run") -> subprocess.Popen[str]:
         arguments = ["--preset", "tiny", "--config", str(SMOKE), "--run_root", str(self.root / "runs"),
                      "--cache_root", str(self.root / "cache"), "--name", name]  # fmt: skip
         for stage in STAGES:
             arguments += [f"--{stage}.trainer.max_epochs", str(EPOCHS)]
         return subprocess.Popen(
-            [sys.executable, "-m", "experiments.ubdiff", "run", *arguments, *options],
+            [sys.executable, "-m", "experiments.ubdiff", command, *arguments, *options],
             cwd=ROOT, env=self.environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
             start_new_session=True,
         )  # fmt: skip
 
-    def finish(self, name: str, *options: str) -> str:
-        process = self.start(name, *options)
+    def finish(self, name: str, *options: str, command: str = "run") -> str:
+        process = self.start(name, *options, command=command)
         said = process.communicate(timeout=300)[1]
         assert process.returncode == 0, said
         return said
@@ -55,6 +55,11 @@ class Runs:
 
     def digests(self, name: str) -> list[str]:
         return [json.loads((self.folder(name) / s / "stage.json").read_text())["weights_sha256"] for s in STAGES]
+
+    def first_loss(self, name: str, stage: str) -> float:
+        """The training loss of the first epoch."""
+        lines = map(json.loads, (self.folder(name) / stage / "history.jsonl").read_text().splitlines())
+        return float(next(line["train/loss"] for line in lines if "train/loss" in line))
 
     def metrics(self, name: str) -> dict[str, float]:
         metrics = json.loads((self.folder(name) / "metrics.json").read_text())
@@ -101,15 +106,19 @@ def test_two_ranks_give_what_one_gives(runs):
     assert said.count("stage autoencoder: anew") == 1
     one, two = runs.metrics("whole"), runs.metrics("ddp")
     assert one.keys() == two.keys()
-    for name, value in one.items():
-        assert two[name] == pytest.approx(value, rel=2e-3, abs=1e-4), name
-    for stage in STAGES:
-        first = [
-            json.loads((runs.folder(n) / stage / "history.jsonl").read_text().splitlines()[0]) for n in ("whole", "ddp")
-        ]
-        losses = [line["train/loss"] for line in first if "train/loss" in line]
-        if len(losses) == 2:
-            assert losses[0] == pytest.approx(losses[1], rel=1e-5), stage
+    one.pop("physics/clipped_cells")  # a count of crossings of a threshold, which rounding alone may move
+    wrong = {
+        name: (value, two[name]) for name, value in one.items() if two[name] != pytest.approx(value, rel=2e-3, abs=1e-4)
+    }
+    assert not wrong
+    for stage, starts_from in zip(STAGES, (None, *STAGES), strict=False):
+        # From the very same weights: those that two ranks trained differ in the last bits.
+        weights = str(runs.folder("whole") / str(starts_from) / "final.ckpt") if starts_from else "null"
+        name = f"ddp-{stage}"
+        runs.finish(
+            name, "--devices", "2", "--stage", stage, f"--{stage}.model.initial_weights", weights, command="fit"
+        )
+        assert runs.first_loss(name, stage) == pytest.approx(runs.first_loss("whole", stage), rel=1e-5), stage
     assert runs.finish("ddp", "--devices", "2").count("skip (finished before)") == 4
 
 
