@@ -114,7 +114,14 @@ def generated_pairs(velocity: Array, seismic: Array, time_step_s: float, shot: i
     return figure
 
 
-def physics_traces(velocity: Array, seismic: Array, simulated: Array, time_step_s: float, shot: int = 2) -> "Figure":
+def physics_traces(
+    velocity: Array,
+    seismic: Array,
+    simulated: Array,
+    time_step_s: float,
+    shot: int = 2,
+    reflections: Array | None = None,
+) -> "Figure":
     """Generated seismic beside the exact simulation of the generated map, trace by trace (the paper's Figure 6).
 
     Args:
@@ -123,25 +130,31 @@ def physics_traces(velocity: Array, seismic: Array, simulated: Array, time_step_
         simulated: Exact gathers of the same maps.
         time_step_s: Sampling.
         shot: Which shot is drawn.
+        reflections: Exact gathers less their direct wave, which set the scale; guessed from the gathers where missing.
     """
     n = len(velocity)
-    figure = new_figure(13.0, 2.9 * n)
-    axes = figure.subplots(n, 5, squeeze=False, gridspec_kw={"width_ratios": (1, 1, 1, 1, 1.6)})
+    figure = new_figure(13.5, 3.0 * n)
+    axes = figure.subplots(n, 5, squeeze=False, gridspec_kw={"width_ratios": (1, 1, 1, 1, 1.7)})
     time_s = np.arange(seismic.shape[2]) * time_step_s
     for i in range(n):
         exact, made = simulated[i, shot], seismic[i, shot]
-        clip = gather_clip(exact)
+        clip, said = gather_clip(exact), ""
+        if reflections is not None:
+            own = reflections[i, shot]
+            # What the strongest of the reflections reaches: the direct wave above it is cut off.
+            clip = max(float(np.percentile(np.abs(own), 98)), 1e-6)
+            said = f": residual {np.sqrt(np.square(made - exact).sum() / max(np.square(own).sum(), 1e-30)):.2f}"
         draw_velocity(axes[i, 0], velocity[i], *velocity_limits(velocity[i]), "generated map")
         draw_gather(axes[i, 1], made, time_step_s, clip, "generated gather")
         draw_gather(axes[i, 2], exact, time_step_s, clip, "exact gather of that map")
-        draw_gather(axes[i, 3], made - exact, time_step_s, clip, "difference, same scale")
-        for offset, receiver in enumerate(range(5, exact.shape[1], 12)):
-            # Each trace at a scale that shows reflections; what the direct wave has above it is cut off.
-            scale = 2.5 * max(float(np.percentile(np.abs(exact[:, receiver]), 92)), 1e-9)
+        draw_gather(axes[i, 3], made - exact, time_step_s, clip, f"difference, same scale{said}")
+        receivers = range(5, exact.shape[1], 12)
+        for offset, receiver in enumerate(receivers):
             for trace, style, label in ((exact, "k", "exact"), (made, "r--", "generated")):
-                drawn = offset + (trace[:, receiver] / scale).clip(-0.48, 0.48)
+                drawn = offset + (trace[:, receiver] / (2.5 * clip)).clip(-0.48, 0.48)
                 axes[i, 4].plot(time_s, drawn, style, lw=0.8, label=None if offset else label)
-        axes[i, 4].set_title("receivers 5, 17, 29, ..., direct wave cut off", fontsize=8)
+        axes[i, 4].set_yticks(range(len(receivers)), [f"{receiver * KM_PER_CELL:.2f}" for receiver in receivers])
+        axes[i, 4].set_title("traces by receiver (km), direct wave cut off", fontsize=8)
         axes[i, 4].tick_params(labelsize=6)
         axes[i, 4].legend(fontsize=6, loc="upper right")
         axes[i, 4].set_xlabel("time (s)", fontsize=7)

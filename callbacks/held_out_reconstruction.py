@@ -25,15 +25,17 @@ class HeldOutReconstruction(Callback):
 
     Args:
         time_stride: Of the gathers, in OpenFWI's samples of 1 ms.
+        max_pairs: Pairs whose amplitudes are compared and whose direct waves are simulated, at most (the first ones;
+            they lie in memory); `seismic/mae` is that of all held-out pairs.
 
     Attributes:
         metrics: `velocity/mae_m_s`, `velocity/ssim`, `seismic/mae`, `seismic/relative_l2`,
-            `seismic/residual_relative_l2`, `held_out/n_pairs`, `held_out/n_maps` after the test.
+            `seismic/residual_relative_l2`, `held_out/n_pairs` (those compared), `held_out/n_maps` after the test.
         velocity: True maps, m/s; `velocity_back`, `seismic`, `seismic_back` likewise.
     """
 
-    def __init__(self, time_stride: int) -> None:
-        self.time_stride = time_stride
+    def __init__(self, time_stride: int, max_pairs: int = 256) -> None:
+        self.time_stride, self.max_pairs = time_stride, max_pairs
         self.metrics: dict[str, float] = {}
         self._kept: list[tuple[Array, Array, Array, Array]] = []
         self.velocity = self.velocity_back = self.seismic = self.seismic_back = np.zeros((0, 0), np.float32)
@@ -48,13 +50,16 @@ class HeldOutReconstruction(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the batch in physical units."""
+        missing = self.max_pairs - sum(len(velocity) for velocity, *_ in self._kept)
+        if missing <= 0:
+            return
         normalization = trainer.datamodule.normalization  # type: ignore[attr-defined]
         self._kept.append(
             (
-                normalization.denormalize_velocity(batch.velocity[:, 0]).cpu().numpy(),
-                normalization.denormalize_velocity(outputs["velocity"][:, 0]).cpu().numpy(),
-                normalization.denormalize_seismic(batch.seismic).cpu().numpy(),
-                normalization.denormalize_seismic(outputs["seismic"]).cpu().numpy(),
+                normalization.denormalize_velocity(batch.velocity[:missing, 0]).cpu().numpy(),
+                normalization.denormalize_velocity(outputs["velocity"][:missing, 0]).cpu().numpy(),
+                normalization.denormalize_seismic(batch.seismic[:missing]).cpu().numpy(),
+                normalization.denormalize_seismic(outputs["seismic"][:missing]).cpu().numpy(),
             )
         )
 
@@ -63,6 +68,7 @@ class HeldOutReconstruction(Callback):
         self.velocity, self.velocity_back, self.seismic, self.seismic_back = (
             np.concatenate(parts) for parts in zip(*self._kept, strict=True)
         )
+        self._kept = []
         direct = exact_gathers(fill_with_top_velocity(self.velocity), self.time_stride)
         mae_m_s, ssim, n_maps = _all_held_out_maps(trainer, pl_module)
         self.metrics = {

@@ -4,7 +4,8 @@ Relative L2 of the generated gathers d against the exact simulation F(v) of the 
 raw     sqrt(sum |d - F(v)|^2 / sum |F(v)|^2)
 residual sqrt(sum |d - F(v)|^2 / sum |F(v) - F(v_top)|^2), v_top the map filled with its top velocity.
 The direct wave dominates a gather; the residual divides by what is left without it, so that 1 is the score of the
-direct wave alone. Both are pooled over pairs. The control gives each map its neighbour's gather.
+direct wave alone. Both are pooled over pairs, for all shots together and for each. The control gives each map its
+neighbour's gather.
 """
 
 import os
@@ -20,7 +21,6 @@ from datamodules.simulate.wave_equation import fill_with_top_velocity, simulate_
 from lightning_modules.metrics.relative_l2 import RelativeL2
 
 Array = npt.NDArray[np.float32]
-
 
 BLOCK = 64
 
@@ -49,6 +49,16 @@ def relative_l2(prediction: Array, target: Array, reference: Array | None = None
     return float(metric.compute())
 
 
+def shot_misfits(prediction: Array, target: Array, reflections: Array) -> dict[str, float]:
+    """Raw and residual relative L2 of each shot of gathers `(n, shot, time, receiver)`, by metric name."""
+    misfits = {}
+    for shot in range(target.shape[1]):
+        made, exact, reference = (gathers[:, shot] for gathers in (prediction, target, reflections))
+        misfits[f"physics/shot_{shot}/relative_l2"] = relative_l2(made, exact)
+        misfits[f"physics/shot_{shot}/residual_relative_l2"] = relative_l2(made, exact, reference)
+    return misfits
+
+
 class PhysicsConsistency(Callback):
     """Forward-model the first generated pairs during `predict`.
 
@@ -59,11 +69,13 @@ class PhysicsConsistency(Callback):
         time_stride: Of the generated gathers, in OpenFWI's samples of 1 ms.
 
     Attributes:
-        metrics: `physics/relative_l2`, `physics/residual_relative_l2`, `physics/shuffled_residual_relative_l2`,
-            `physics/n_pairs`, `physics/clipped_cells` after the prediction.
+        metrics: `physics/relative_l2`, `physics/residual_relative_l2`, the same as `physics/shot_<k>/...` (k from 0,
+            left to right), `physics/shuffled_residual_relative_l2`, `physics/n_pairs`, `physics/clipped_cells` after
+            the prediction.
         velocity: The maps simulated, m/s.
         seismic: Their generated gathers.
         simulated: Their exact gathers.
+        reflections: The exact gathers less their direct wave.
     """
 
     def __init__(self, n_pairs: int, time_stride: int) -> None:
@@ -71,7 +83,7 @@ class PhysicsConsistency(Callback):
         self.time_stride = time_stride
         self.metrics: dict[str, float] = {}
         self._kept: list[tuple[Array, Array]] = []
-        self.velocity = self.seismic = self.simulated = np.zeros((0, 0), np.float32)
+        self.velocity = self.seismic = self.simulated = self.reflections = np.zeros((0, 0), np.float32)
 
     def on_predict_batch_end(
         self,
@@ -94,14 +106,17 @@ class PhysicsConsistency(Callback):
         """Simulate and compare."""
         velocity = np.concatenate([v for v, _ in self._kept])
         self.seismic = np.concatenate([s for _, s in self._kept])
+        self._kept = []
         self.velocity = velocity.clip(1000.0, 6000.0)
         self.simulated = exact_gathers(self.velocity, self.time_stride)
-        reflections = self.simulated - exact_gathers(fill_with_top_velocity(self.velocity), self.time_stride)
+        direct = exact_gathers(fill_with_top_velocity(self.velocity), self.time_stride)
+        self.reflections = self.simulated - direct
         self.metrics = {
             "physics/relative_l2": relative_l2(self.seismic, self.simulated),
-            "physics/residual_relative_l2": relative_l2(self.seismic, self.simulated, reflections),
+            "physics/residual_relative_l2": relative_l2(self.seismic, self.simulated, self.reflections),
+            **shot_misfits(self.seismic, self.simulated, self.reflections),
             "physics/shuffled_residual_relative_l2": relative_l2(
-                np.roll(self.seismic, 1, axis=0), self.simulated, reflections
+                np.roll(self.seismic, 1, axis=0), self.simulated, self.reflections
             ),
             "physics/n_pairs": float(len(velocity)),
             "physics/clipped_cells": float((velocity != self.velocity).sum()),

@@ -94,12 +94,14 @@ def linear_r2(x: Tensor, y: Tensor, x_held_out: Tensor, y_held_out: Tensor, seed
     return r2(x_held_out @ weight + bias, y_held_out)
 
 
+@torch.inference_mode(False)  # Lightning evaluates in inference mode, whose tensors cannot be trained on
 def mlp_r2(x: Tensor, y: Tensor, x_held_out: Tensor, y_held_out: Tensor, seed: int = 0) -> float:
     """R2 on the held-out pairs of the linear map plus a network of one hidden layer, trained on what is left over.
 
     The network starts at zero and is stopped where the checking pairs are best: where there is nothing but a linear
     relation, it stays near it, and the difference of the two R2 is what is not linear.
     """
+    x, y = x.clone(), y.clone()  # made in inference mode, perhaps
     generator = torch.Generator().manual_seed(seed)
     fit, check = _part(len(x), seed)
     weight, bias = (z.float() for z in _best_ridge(x.double(), y.double(), seed, rows=fit))

@@ -1,7 +1,7 @@
 """Feature networks that Frechet and kernel distances are measured in; each has a name and a digest for the caption.
 
-Two that need no foreign weights: PCA features, fitted on training samples, and any frozen encoder. The ImageNet
-network is in `efficientnet_features`.
+Two that need no foreign weights: PCA features, fitted on training samples, and any frozen encoder (`family_encoder`
+trains one). The ImageNet network is in `efficientnet_features`.
 """
 
 import copy
@@ -11,6 +11,9 @@ from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
+
+EXACT_UP_TO = 1024  # samples whose products with one another are cheaper than eight rounds over all their values
+COLUMNS = 8192  # values of all samples that are centred at a time
 
 
 class FeatureExtractor(Protocol):
@@ -86,11 +89,12 @@ class PCAFeatures(nn.Module):
     @classmethod
     @torch.no_grad()
     def fit(cls, samples: Tensor, n_components: int = 64, oversampling: int = 64, iterations: int = 8) -> "PCAFeatures":
-        """Find the components of training samples by subspace iteration.
+        """Find the components of training samples.
 
-        A full decomposition of 4,000 maps takes half a minute; this takes a second, is exact where `n_components +
-        oversampling` reaches the number of samples, and else resolves all but the very last components. The samples
-        are neither copied nor centred in memory: gathers fill a good part of it.
+        Where the samples are few (gathers), exactly, from their products with one another; where they are many (maps),
+        by subspace iteration: a full decomposition of 4,000 maps takes half a minute, this a second, and it resolves
+        all but the very last components. The samples are neither copied nor centred in memory: gathers fill a good
+        part of it.
 
         Args:
             samples: `(n, ...)` float32, training samples alone.
@@ -106,13 +110,17 @@ class PCAFeatures(nn.Module):
         if n < 2:
             raise ValueError(f"PCA features got {n} training samples: give at least two.")
         mean = x.mean(0)
-        generator = torch.Generator().manual_seed(0)
-        basis = torch.randn(n, min(n, size, n_components + oversampling), generator=generator).to(x)
-        for _ in range(iterations):
+        if n <= min(size, EXACT_UP_TO):
+            _, basis = torch.linalg.eigh(_products_of_centred(x, mean))
+            basis = basis[:, -(n_components + oversampling) :].to(x.dtype)
+        else:
+            generator = torch.Generator().manual_seed(0)
+            basis = torch.randn(n, min(n, size, n_components + oversampling), generator=generator).to(x)
+            for _ in range(iterations):
+                basis, _ = torch.linalg.qr(basis)
+                rows = _centred_transpose_times(x, mean, basis)
+                basis = x @ rows - mean @ rows
             basis, _ = torch.linalg.qr(basis)
-            rows = _centred_transpose_times(x, mean, basis)
-            basis = x @ rows - mean @ rows
-        basis, _ = torch.linalg.qr(basis)
         rows = _centred_transpose_times(x, mean, basis)
         energies, vectors = torch.linalg.eigh(rows.double().T @ rows.double())
         energies, vectors = energies.flip(0), vectors.flip(1)
@@ -171,3 +179,11 @@ class FamilyEncoderFeatures(nn.Module):
 def _centred_transpose_times(x: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
     product: Tensor = x.T @ basis - torch.outer(mean, basis.sum(0))
     return product
+
+
+def _products_of_centred(x: Tensor, mean: Tensor) -> Tensor:
+    products = torch.zeros(len(x), len(x), dtype=torch.float64, device=x.device)
+    for start in range(0, x.shape[1], COLUMNS):
+        part = x[:, start : start + COLUMNS] - mean[start : start + COLUMNS]
+        products += (part @ part.T).double()
+    return products

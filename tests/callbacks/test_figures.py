@@ -37,6 +37,15 @@ def test_physics_figure_shows_the_difference(pairs):
     assert any(image.shape == (40, 70) and np.allclose(image, 0.5 * seismic[1, 2]) for image in images)
 
 
+def test_reflections_set_the_scale_of_the_physics_figure(pairs):
+    velocity, seismic = pairs
+    weak = 0.01 * seismic
+    figure = figures.physics_traces(velocity, seismic, seismic + weak, 0.004, reflections=weak)
+    gathers = [image for axes in figure.axes for image in axes.images if image.get_array().shape == (40, 70)]
+    assert all(image.get_clim()[1] < 0.05 for image in gathers)
+    assert sum("residual 1.00" in axes.get_title() for axes in figure.axes) == N
+
+
 def test_generated_pairs_show_maps_and_gathers(pairs):
     velocity, seismic = pairs
     images = _images(figures.generated_pairs(velocity, seismic, 0.004))

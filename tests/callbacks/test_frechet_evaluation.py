@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from callbacks import feature_networks
 from callbacks.frechet_evaluation import FrechetEvaluation
+from callbacks.frechet_figures import frechet_ratios
 from datamodules.normalization import OpenFWINormalization
 from datamodules.openfwi_families import family_named
 from datamodules.simulate.velocity_maps import flat_velocity_maps
+from lightning_modules.metrics.family_encoder import JudgeTraining
 from lightning_modules.metrics.features import FamilyEncoderFeatures
 
 N = 100
@@ -25,6 +28,7 @@ def _gathers(maps):
 
 class Data:
     normalization = NORMALIZATION
+    family = SimpleNamespace(name="FlatVel-A")
     n_held_out = 200
 
     def physical_maps(self, part, limit=None):
@@ -32,7 +36,8 @@ class Data:
         return part_maps[:limit].copy()
 
     def physical_pairs(self, part, limit=None):
-        return SimpleNamespace(seismic=_gathers(self.physical_maps(part)[:200])[:limit])
+        maps = self.physical_maps(part)[:200][:limit]
+        return SimpleNamespace(velocity_m_s=maps, seismic=_gathers(maps))
 
 
 class Identity:
@@ -44,15 +49,16 @@ def _judge(maps, gathers, data=None, module=None, **settings):
     judge = FrechetEvaluation(n_splits=5, **settings)
     trainer = SimpleNamespace(datamodule=data or Data())
     module = module or Identity()
-    judge.on_predict_start(trainer, module)
-    for start in range(0, len(maps), 40):
-        part = slice(start, start + 40)
-        outputs = SimpleNamespace(
-            velocity=NORMALIZATION.normalize_velocity(torch.from_numpy(maps[part, None])),
-            seismic=NORMALIZATION.normalize_seismic(torch.from_numpy(gathers[part])),
-        )
-        judge.on_predict_batch_end(trainer, module, outputs, None, 0)
-    judge.on_predict_end(trainer, module)
+    with torch.inference_mode():  # as in a run
+        judge.on_predict_start(trainer, module)
+        for start in range(0, len(maps), 40):
+            part = slice(start, start + 40)
+            outputs = SimpleNamespace(
+                velocity=NORMALIZATION.normalize_velocity(torch.from_numpy(maps[part, None])),
+                seismic=NORMALIZATION.normalize_seismic(torch.from_numpy(gathers[part])),
+            )
+            judge.on_predict_batch_end(trainer, module, outputs, None, 0)
+        judge.on_predict_end(trainer, module)
     return judge
 
 
@@ -116,9 +122,49 @@ def test_a_bad_autoencoder_shows_in_the_reconstructions():
 def test_further_feature_networks_stand_under_their_own_name():
     corner = torch.nn.Sequential(torch.nn.AvgPool2d(10), torch.nn.Flatten())
     maps = MAPS[700 : 700 + N]
-    judge = _judge(maps, _gathers(maps), further={"encoder": FamilyEncoderFeatures(corner, 49)})
+    judge = _judge(maps, _gathers(maps), further={"velocity/encoder": FamilyEncoderFeatures(corner, 49)})
     assert judge.metrics["velocity/encoder/frechet_ratio"] == pytest.approx(1, abs=0.5)
     assert judge.features["velocity/encoder/frechet"].startswith("family encoder (")
+
+
+def test_both_judges_of_the_family_and_a_slow_network(monkeypatch, tmp_path):
+    for name in ("VELOCITY_TRAINING", "SEISMIC_TRAINING"):
+        monkeypatch.setattr(feature_networks, name, JudgeTraining(n_steps=20, batch_size=32))
+
+    class Slow:
+        name, digest, n_features = "slow", "abc", 300
+        seen = 0
+
+        def __call__(self, samples):
+            Slow.seen += len(samples)
+            return samples.flatten(1)[:, :: samples[0].numel() // 300][:, :300]
+
+    maps = MAPS[700 : 700 + N]
+    settings = {"family_encoder": True, "cache_root": str(tmp_path), "further": {"seismic/slow": Slow()}}
+    first = _judge(maps, _gathers(maps), **settings)
+    m = first.metrics
+    for key in ("velocity/family_encoder", "seismic/family_encoder", "seismic/slow"):
+        assert m[f"{key}/frechet_ratio"] == pytest.approx(1, abs=0.6)
+        assert m[f"{key}/frechet_n"] == N
+        assert key + "/frechet" in first.features
+    assert m["velocity/family_encoder/reconstruction_frechet_ratio"] == pytest.approx(1, abs=1e-6)
+    assert m["velocity/family_encoder/frechet_ratio_of_training_maps"] < 3
+    assert m["seismic/family_encoder/frechet_ratio_of_training_gathers"] < 3
+    assert "seismic/slow/frechet_ratio_of_training_gathers" not in m
+    assert Slow.seen == 200 + N
+    second = _judge(maps, _gathers(maps), **settings)
+    assert second.metrics == m, "judges and features of real samples are read back"
+    assert Slow.seen == 200 + 2 * N
+    shuffled = _judge(maps, 3 * _gathers(maps), **settings).metrics
+    assert shuffled["seismic/family_encoder/frechet_ratio"] > 3
+
+    figure = frechet_ratios(m, first.features)
+    (axes,) = figure.axes
+    heights = [bar.get_height() for bar in axes.patches]
+    assert m["seismic/family_encoder/frechet_ratio"] in heights
+    for network in first.features.values():
+        assert network in axes.get_xlabel()
+    assert "too few" in frechet_ratios({}, {}).texts[0].get_text()
 
 
 def test_too_few_samples_leave_figures_out_and_nothing_else_breaks():
@@ -126,7 +172,8 @@ def test_too_few_samples_leave_figures_out_and_nothing_else_breaks():
         n_held_out = 2
 
         def physical_pairs(self, part, limit=None):
-            return SimpleNamespace(seismic=_gathers(self.physical_maps(part)[:1]))
+            maps = self.physical_maps(part)[:1]
+            return SimpleNamespace(velocity_m_s=maps, seismic=_gathers(maps))
 
     m = _judge(MAPS[700:703], _gathers(MAPS[700:703]), Few()).metrics
     assert "velocity/nearest_training_map_ratio" in m

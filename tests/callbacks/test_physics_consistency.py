@@ -47,6 +47,9 @@ def test_true_pairs_score_zero_and_their_shuffle_does_not(pairs):
     assert metrics["physics/relative_l2"] == pytest.approx(0, abs=1e-6)
     assert metrics["physics/residual_relative_l2"] == pytest.approx(0, abs=1e-6)
     assert metrics["physics/shuffled_residual_relative_l2"] > 1
+    for shot in range(5):
+        assert metrics[f"physics/shot_{shot}/relative_l2"] == pytest.approx(0, abs=1e-6)
+        assert metrics[f"physics/shot_{shot}/residual_relative_l2"] == pytest.approx(0, abs=1e-6)
     assert metrics["physics/n_pairs"] == 4
     assert metrics["physics/clipped_cells"] == 0
 
@@ -54,6 +57,24 @@ def test_true_pairs_score_zero_and_their_shuffle_does_not(pairs):
 def test_the_direct_wave_alone_scores_one(pairs):
     velocity, _, direct = pairs
     assert _judge(velocity, direct)["physics/residual_relative_l2"] == pytest.approx(1, rel=1e-5)
+
+
+def test_a_fault_of_one_shot_shows_in_that_shot_alone(pairs):
+    velocity, seismic, direct = pairs
+    broken = seismic.copy()
+    broken[:, 3] = direct[:, 3]
+    metrics = _judge(velocity, broken)
+    wanted = [1.0 if shot == 3 else 0.0 for shot in range(5)]
+    assert [metrics[f"physics/shot_{shot}/residual_relative_l2"] for shot in range(5)] == pytest.approx(
+        wanted, rel=1e-5, abs=1e-6
+    )
+
+
+def test_shuffled_pairs_fail(pairs):
+    velocity, seismic, _ = pairs
+    metrics = _judge(velocity, np.roll(seismic, 1, axis=0))
+    assert metrics["physics/relative_l2"] > 0.3
+    assert metrics["physics/residual_relative_l2"] > 1
 
 
 def test_only_the_first_pairs_are_simulated(pairs):
