@@ -155,7 +155,7 @@ def _write_header(file: BinaryIO, n_rows: int) -> None:
         raise RuntimeError(f"numpy wrote a header of {file.tell()} bytes, {_HEADER_BYTES} were kept free")
 
 
-def write_npy(path: Path, array: npt.NDArray[np.float32]) -> None:
+def write_npy(path: Path, array: npt.NDArray[np.float32] | npt.NDArray[np.float16]) -> None:
     """Write a `.npy` file that is either there as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial_path(path)

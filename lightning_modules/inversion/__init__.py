@@ -1,0 +1,1 @@
+"""InversionNet: velocity maps from seismic gathers."""

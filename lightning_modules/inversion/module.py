@@ -1,0 +1,158 @@
+"""InversionNet, wired into Lightning: trained on pairs, whatever made them, and tested on real ones.
+
+The defaults are those of OpenFWI's benchmark (Deng et al. 2022): L1 + L2, AdamW with rate and weight decay 1e-4, batch
+256, 120 epochs. Chance enters with the first weights and the order of the samples only: nothing is drawn in a step.
+Everything here is normalised, about -1 to 1.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from lightning_modules.errors import ModuleError
+from lightning_modules.inversion.network import InversionNet
+from lightning_modules.inversion.quality import InversionErrors
+from lightning_modules.ubdiff.learning_rate import learning_rate_factor
+
+
+class GatherBatch(Protocol):
+    """What a data module's batch offers."""
+
+    @property
+    def index(self) -> Tensor:
+        """Position of each sample in its split, int64 `(batch,)`."""
+
+    @property
+    def velocity(self) -> Tensor:
+        """Normalised velocity maps `(batch, 1, 70, 70)`."""
+
+    @property
+    def seismic(self) -> Tensor | None:
+        """Log-normalised gathers `(batch, shot, time, receiver)`."""
+
+
+class InversionNetModule(LightningModule):
+    """InversionNet.
+
+    Args:
+        n_time: Time samples of a gather.
+        width: Factor on the published channel numbers.
+        keep_every: Of the time samples the network sees every so-manieth.
+        input_gain: Gain of small amplitudes beside the direct wave (see `InversionNet`); 0 for none.
+        absolute_weight: Weight of the mean absolute error in the loss.
+        squared_weight: Weight of the mean squared error in the loss.
+        learning_rate: Base rate of AdamW.
+        weight_decay: AdamW's.
+        adam_betas: AdamW's.
+        schedule: `constant` as in the benchmark, `cosine` to zero over the whole training, or `step`: 0.98 every 10
+            epochs.
+        warmup_steps: Steps over which the rate first rises.
+
+    Raises:
+        ModuleError: If a setting is impossible.
+    """
+
+    def __init__(
+        self,
+        n_time: int = 1000,
+        width: float = 1.0,
+        keep_every: int = 1,
+        input_gain: float = 0.0,
+        absolute_weight: float = 1.0,
+        squared_weight: float = 1.0,
+        learning_rate: float = 1e-4,
+        weight_decay: float = 1e-4,
+        adam_betas: tuple[float, float] = (0.9, 0.999),
+        schedule: Literal["cosine", "step", "constant"] = "constant",
+        warmup_steps: int = 0,
+    ) -> None:
+        super().__init__()
+        if min(absolute_weight, squared_weight) < 0.0 or absolute_weight + squared_weight == 0.0:
+            raise ModuleError(
+                f"absolute_weight, squared_weight: got {absolute_weight} and {squared_weight}; give two weights of at "
+                f"least 0, not both 0."
+            )
+        self.save_hyperparameters()
+        self.network = InversionNet(n_time, width, keep_every, input_gain)
+        self.test_errors = InversionErrors()
+
+    def forward(self, seismic: Tensor) -> Tensor:
+        """Invert gathers `(batch, 5, n_time, 70)` into velocity maps `(batch, 1, 70, 70)`, all normalised."""
+        velocity: Tensor = self.network(seismic)
+        return velocity
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Number of parameters of each part."""
+        return {"inversion_net": sum(weight.numel() for weight in self.network.parameters())}
+
+    def _step(self, batch: GatherBatch, split: Literal["train", "val"]) -> Tensor:
+        error = self(_seismic_of(batch)) - batch.velocity
+        absolute, squared = error.abs().mean(), error.square().mean()
+        loss: Tensor = self.hparams["absolute_weight"] * absolute + self.hparams["squared_weight"] * squared
+        size = len(batch.velocity)
+        for name, value in (("loss", loss), ("velocity_mae", absolute), ("velocity_mse", squared)):
+            self.log(
+                f"{split}/{name}", value.detach(), batch_size=size, on_step=False, on_epoch=True, sync_dist=True,
+                prog_bar=name == "loss",
+            )  # fmt: skip
+        return loss
+
+    def training_step(self, batch: GatherBatch, batch_idx: int) -> Tensor:
+        """Return the loss."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: GatherBatch, batch_idx: int) -> Tensor:
+        """Log the loss on held-back real pairs."""
+        return self._step(batch, "val")
+
+    def test_step(self, batch: GatherBatch, batch_idx: int) -> Mapping[str, Tensor]:
+        """Add to the errors of OpenFWI's tables, and return the inverted maps."""
+        velocity = self(_seismic_of(batch))
+        self.test_errors.update(velocity, batch.velocity)
+        return {"index": batch.index, "velocity": velocity}
+
+    def on_test_epoch_end(self) -> None:
+        """Log `test/mae`, `test/mse`, `test/rmse` and `test/ssim`."""
+        self.log_dict({f"test/{name}": value.float() for name, value in self.test_errors.compute().items()})
+        self.test_errors.reset()
+
+    def predict_step(self, batch: GatherBatch, batch_idx: int) -> Tensor:
+        """Return the inverted maps of a batch."""
+        velocity: Tensor = self(_seismic_of(batch))
+        return velocity
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW, its rate scheduled by optimiser step."""
+        settings = self.hparams
+        n_steps = self.trainer.estimated_stepping_batches
+        if settings["schedule"] == "cosine" and n_steps == float("inf"):
+            raise ModuleError(
+                "schedule: 'cosine' needs an end to fall to; set trainer.max_epochs or trainer.max_steps, or take "
+                "schedule 'constant'."
+            )
+        finite = int(n_steps) if n_steps != float("inf") else 1
+        steps_per_epoch = max(1, finite // max(1, self.trainer.max_epochs or 1))
+        optimizer = AdamW(
+            self.parameters(),
+            lr=settings["learning_rate"],
+            betas=tuple(settings["adam_betas"]),
+            weight_decay=settings["weight_decay"],
+            fused=True,
+        )
+
+        def factor(step: int) -> float:
+            return learning_rate_factor(step, settings["schedule"], finite, settings["warmup_steps"], steps_per_epoch)
+
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+
+
+def _seismic_of(batch: GatherBatch) -> Tensor:
+    if batch.seismic is None:
+        raise ModuleError("batch: InversionNet needs pairs and got velocity maps without seismic; give pairs.")
+    return batch.seismic
