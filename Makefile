@@ -3,6 +3,10 @@ DATASET ?= FlatVel-A
 PRESET  ?=
 SEED    ?= 0
 DEVICES ?=
+VARIANT ?=
+GRID    ?= all
+SEEDS   ?= 0
+RUN     ?=
 DATA    ?=
 CACHE   ?= cache
 RUNS    ?= runs
@@ -15,14 +19,15 @@ STAMP   := $(VENV)/.installed
 
 # Options that a variable stands for; an empty variable stands for none.
 OPTIONS = --seed $(SEED) --cache_root $(CACHE) --run_root $(RUNS) \
-          $(if $(PRESET),--preset $(PRESET)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
+          $(if $(PRESET),--preset $(PRESET)) $(if $(VARIANT),--variant $(VARIANT)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow smoke lint bench exp-ubdiff data clean
+.PHONY: help setup test test-slow smoke lint bench exp-ubdiff ablate-ubdiff report data clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
-	@echo "  variables: DATASET=$(DATASET) PRESET=tiny|paper SEED=$(SEED) DEVICES=1 DATA=folder CACHE=$(CACHE) RUNS=$(RUNS) ARGS='--dotted.name value'"
+	@echo "  variables: DATASET=$(DATASET) PRESET=tiny|small|paper SEED=$(SEED) VARIANT=ub_diff|without_two_step|joint|unpaired DEVICES=1"
+	@echo "             DATA=folder CACHE=$(CACHE) RUNS=$(RUNS) GRID=$(GRID) SEEDS=$(SEEDS) ARGS='--dotted.name value'"
 
 setup: $(STAMP)  ## build .venv (does nothing when nothing changed)
 
@@ -48,10 +53,17 @@ lint: setup  ## ruff and mypy
 	$(VENV)/bin/mypy
 
 bench: setup  ## measure the forward operator and the sampler
-	$(PY) -m experiments.benchmark
+	$(PY) -m experiments.benchmark $(if $(DATA),--data_root $(DATA)) $(ARGS)
 
 exp-ubdiff: setup  ## UB-Diff from data to generated pairs: DATASET, PRESET, SEED, DEVICES, DATA
 	$(PY) -m experiments.ubdiff run --dataset $(DATASET) $(OPTIONS)
+
+ablate-ubdiff: setup  ## a grid of UB-Diff runs and its table: DATASET, GRID, SEEDS, PRESET, DATA
+	$(PY) -m experiments.ablation ubdiff --grid $(GRID) --seeds $(SEEDS) --dataset $(DATASET) --cache_root $(CACHE) --run_root $(RUNS) \
+	  $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
+
+report: setup  ## one HTML page of a run: RUN=runs/ubdiff/FlatVel-A-tiny-seed0
+	$(PY) -m experiments.report_html $(RUN)
 
 data: setup  ## prepare and verify the data of DATASET ahead of time
 	$(PY) -m experiments.ubdiff data --dataset $(DATASET) $(OPTIONS)

@@ -1,8 +1,9 @@
 """SuiteCLI: Lightning's CLI for one stage, with the run folder, exact resume and errors in one sentence."""
 
 import importlib
+import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,20 @@ def load(path: str) -> Any:
     """The object that an import path names."""
     module, _, name = path.rpartition(".")
     return getattr(importlib.import_module(module), name)
+
+
+def accepted_settings(module: type[LightningModule], datamodule: type[LightningDataModule]) -> Callable[[str], bool]:
+    """Says of a dotted setting whether a stage made of these two classes has it."""
+    arguments = {
+        "model": set(inspect.signature(module).parameters),
+        "data": set(inspect.signature(datamodule).parameters),
+    }
+
+    def accepts(setting: str) -> bool:
+        block, _, name = setting.partition(".")
+        return block not in arguments or name.partition(".")[0] in arguments[block]
+
+    return accepts
 
 
 class SuiteCLI(LightningCLI):
@@ -66,7 +81,8 @@ class SuiteCLI(LightningCLI):
         self.fitted = False
         self._action = action
         self._origin = origin
-        self._links = links
+        accepts = accepted_settings(module, datamodule)
+        self._links = [link for link in links if accepts(link.source) and accepts(link.target)]
         self._loggers = loggers or []
         self._callbacks = callbacks or []
         self._resume_from = resume_from

@@ -5,7 +5,7 @@ answers without importing torch.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -37,6 +37,15 @@ class Stage:
         callbacks: Import path of a function `(run folder, settings) -> callbacks` that this stage adds.
         sources: Modules, beside the module and the data module, that its result depends on.
         products: Files below the run folder that it makes; where one is gone, the stage is not finished.
+        module: Import path of its LightningModule, where it is not the experiment's.
+        datamodule: Import path of its LightningDataModule, where it is not the experiment's.
+        group: Block of settings that it shares with the other stages of that group.
+        reads: Dotted setting -> file below the run folder, made by an earlier stage, whose path it gets.
+        uses: Further stages whose final weights its result depends on.
+        trains: Prefixes of the weights that it trains, all by default; its final weights are these and those it
+            started from, and nothing that no stage has trained yet.
+        builds_on: Prefixes of the weights it starts from that its result depends on, all by default.
+        ignores: Prefixes of settings of other stages' networks and data, which its result does not depend on.
     """
 
     name: str
@@ -46,6 +55,14 @@ class Stage:
     callbacks: "str | None" = None
     sources: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
+    module: str | None = None
+    datamodule: str | None = None
+    group: str | None = None
+    reads: Mapping[str, str] = field(default_factory=dict)
+    uses: tuple[str, ...] = ()
+    trains: tuple[str, ...] = ("",)
+    builds_on: tuple[str, ...] = ("",)
+    ignores: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -72,7 +89,8 @@ class Experiment:
         title: One line for `--help`.
         module: Import path of its LightningModule.
         datamodule: Import path of its LightningDataModule.
-        stages: In order.
+        variants: Name -> stages in order; the first is the default.
+        variant: Which of them this is.
         subject: Dotted setting that names what is run on, such as `data.dataset`; part of the run folder's name.
         shorthands: Plain options beside the dotted ones.
         links: Settings computed from others.
@@ -85,13 +103,42 @@ class Experiment:
     title: str
     module: str
     datamodule: str
-    stages: tuple[Stage, ...]
+    variants: Mapping[str, tuple[Stage, ...]]
     subject: str
     shorthands: tuple[Shorthand, ...] = ()
     links: tuple[Link, ...] = ()
     shared: tuple[str, ...] = ()
     metrics: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, str] = field(default_factory=dict)
+    variant: str = ""
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of this variant, in order."""
+        return self.variants[self.variant or next(iter(self.variants))]
+
+    @property
+    def is_default_variant(self) -> bool:
+        """Whether this is the experiment as published, not one of its rivals or ablations."""
+        return self.variant in ("", next(iter(self.variants)))
+
+    def as_variant(self, name: str) -> "Experiment":
+        """The same experiment with another variant's stages."""
+        return replace(self, variant=name)
+
+    def module_of(self, stage: Stage) -> str:
+        """Import path of a stage's LightningModule."""
+        return stage.module or self.module
+
+    def datamodule_of(self, stage: Stage) -> str:
+        """Import path of a stage's LightningDataModule."""
+        return stage.datamodule or self.datamodule
+
+    @property
+    def blocks(self) -> set[str]:
+        """Names that blocks of settings may have: stages and groups of all variants."""
+        stages = [stage for variant in self.variants.values() for stage in variant]
+        return {stage.name for stage in stages} | {stage.group for stage in stages if stage.group}
 
     def stage(self, name: str) -> Stage:
         """The stage of that name."""

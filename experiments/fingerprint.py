@@ -24,6 +24,7 @@ LIBRARIES = ("torch", "lightning", "numpy")
 WITHOUT_EFFECT = (
     "data.data_root",
     "data.cache_root",
+    "data.samples",
     "data.num_workers",
     "model.initial_weights",
     "checkpoint.",
@@ -97,20 +98,25 @@ def _read_source(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
 
 
 def fingerprint(
-    settings: Mapping[str, Any], inputs: Mapping[str, str], weights: str | None, modules: Iterable[str]
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    weights: Mapping[str, str],
+    modules: Iterable[str],
+    ignores: tuple[str, ...] = (),
 ) -> dict[str, dict[str, Any]]:
     """All that a stage depends on.
 
     Args:
         settings: The stage's resolved settings.
         inputs: Name -> digest of what it reads.
-        weights: Digest of the weights it starts from, if any.
+        weights: Name -> digest of the weights that it starts from or uses.
         modules: The modules it is made of; what they import is followed.
+        ignores: Prefixes of settings that it does not depend on.
     """
     return {
-        "setting": effective(settings),
+        "setting": {name: value for name, value in effective(settings).items() if not name.startswith(ignores)},
         "input": dict(inputs),
-        "weights": {"it starts from": weights} if weights else {},
+        "weights": dict(weights),
         "source": source_digests(modules),
         "version": {name: version(name) for name in LIBRARIES},
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning.pytorch import Callback, LightningDataModule, LightningModule
+from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -30,7 +30,8 @@ from experiments.provenance import provenance
 from experiments.ranks import Ranks
 from experiments.report import write_report
 from experiments.run_folder import RunFolder, read_json, write_json, write_text
-from experiments.settings import Settings, flattened, merge
+from experiments.settings import Settings, flattened, merge, nested
+from experiments.stage_weights import adopt, finished_elsewhere, keep_trained_weights
 
 # What the training of every stage goes through, beside its own module and data module.
 COMMON_SOURCES = ("experiments.cli", "callbacks.epoch_seed")
@@ -45,12 +46,14 @@ class Plan:
     """What to do with one stage.
 
     Args:
-        action: `skip`, `resume` or `anew`.
+        action: `skip`, `adopt`, `resume` or `anew`.
         why: For the user, in a few words.
+        source: `adopt`: the run folder that has the stage.
     """
 
     action: str
     why: str
+    source: str = ""
 
 
 class Pipeline:
@@ -59,6 +62,7 @@ class Pipeline:
     Args:
         experiment: What to run.
         settings: Stage name -> merged settings.
+        adopts: Take a stage over that another run beside this one has finished with the same fingerprint.
 
     Attributes:
         resolved: After `validate`, every setting of every stage.
@@ -67,11 +71,10 @@ class Pipeline:
 
     folder: RunFolder
 
-    def __init__(self, experiment: Experiment, settings: Mapping[str, Settings]) -> None:
+    def __init__(self, experiment: Experiment, settings: Mapping[str, Settings], *, adopts: bool = True) -> None:
         self.experiment = experiment
+        self.adopts = adopts
         self.ranks = Ranks()
-        self.module: type[LightningModule] = load(experiment.module)
-        self.datamodule: type[LightningDataModule] = load(experiment.datamodule)
         self.settings = {name: merge(content) for name, content in settings.items()}
         self.resolved: dict[str, Settings] = {}
         self._computed: dict[str, Settings] = {}
@@ -127,8 +130,7 @@ class Pipeline:
         last_fit = max(i for i, stage in enumerate(self.experiment.stages) if stage.fits)
         for i, stage in enumerate(self.experiment.stages):
             plan = Plan(*self.ranks.decide(lambda stage=stage: self._plan(stage)))  # type: ignore[misc]
-            if plan.action != "skip" and (stage.fits or self.ranks.is_leader):
-                self._run_stage(stage, plan)
+            self._carry_out(stage, plan)
             if i == last_fit:
                 self.ranks.leave()
                 if not self.ranks.is_leader:
@@ -142,14 +144,12 @@ class Pipeline:
             if not stage.fits:
                 raise SettingsError(f"stage {name} does not fit; run it with `run`, or use test or predict.")
             self.ranks.decide(self._open)
-            plan = Plan(*self.ranks.decide(lambda: self._plan(stage)))
-            if plan.action != "skip":
-                self._run_stage(stage, plan)
+            self._carry_out(stage, Plan(*self.ranks.decide(lambda: self._plan(stage))))
             self.ranks.leave()
         else:
             self.folder.create()
             weights = self._weights_of(stage) if stage.fits else self._initial_weights(stage)
-            settings = merge(self.settings[name], {"model": {"initial_weights": str(weights)}})
+            settings = merge(self.settings[name], self._paths(stage), nested("model.initial_weights", str(weights)))
             callbacks = self._stage_callbacks(stage)
             cli = self._cli(stage, subcommand, settings, callbacks=callbacks)
             found = {key: float(value) for key, value in cli.trainer.callback_metrics.items()}
@@ -204,30 +204,66 @@ class Pipeline:
 
     # -- one stage -------------------------------------------------------------------------------------------------
 
-    def _plan(self, stage: Stage) -> tuple[str, str]:
+    def _plan(self, stage: Stage) -> tuple[str, str, str]:
         """On rank 0: decide, and begin the stage's record."""
-        weights = self._initial_weights(stage)
-        now = fingerprint(
-            {**self._computed[stage.name], **self._machine[stage.name]},
-            self._datamodules[stage.name].input_hashes(),
-            weights_digest(read_checkpoint(weights)["state_dict"]) if weights else None,
-            [self.experiment.module, self.experiment.datamodule, *COMMON_SOURCES, *stage.sources],
-        )
+        now = self._fingerprint(stage)
         record = read_json(self.folder.stage_record(stage.name))
         changed = differences(record["fingerprint"], now) if record else []
         if record and record["finished"]:
             changed += [f"{path.name} is gone" for path in self._products(stage) if not path.exists()]
+        source = ""
         if record and not changed and record["finished"]:
-            plan = ("skip", "finished before")
+            action, why = "skip", "finished before"
         elif record and not changed and stage.fits and self.folder.last_checkpoint(stage.name).exists():
-            plan = ("resume", f"from epoch {read_checkpoint(self.folder.last_checkpoint(stage.name))['epoch'] + 1}")
+            epoch = read_checkpoint(self.folder.last_checkpoint(stage.name))["epoch"]
+            action, why = "resume", f"from epoch {epoch + 1}"
+        elif self.adopts and (found := finished_elsewhere(self.folder, stage, now)):
+            action, why, source = "adopt", f"{found.name} has finished the very same", str(found)
         else:
             shown = "; ".join(changed[:3]) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
-            plan = ("anew", shown or ("it was interrupted before its first checkpoint" if record else "not run before"))
+            why = shown or ("it was interrupted before its first checkpoint" if record else "not run before")
+            action = "anew"
+        if action in ("adopt", "anew"):
             self.folder.clear_stage(stage.name)
             write_json(self.folder.stage_record(stage.name), {"finished": False, "fingerprint": now})
-        self._say(f"stage {stage.name}: {plan[0]} ({plan[1]})")
-        return plan
+        self._say(f"stage {stage.name}: {action} ({why})")
+        return action, why, source
+
+    def _fingerprint(self, stage: Stage) -> dict[str, dict[str, Any]]:
+        weights = self._initial_weights(stage)
+        starting = {}
+        if weights:
+            state = read_checkpoint(weights)["state_dict"]
+            starting["it starts from"] = weights_digest(
+                {name: tensor for name, tensor in state.items() if name.startswith(stage.builds_on)}
+            )
+        for name in stage.uses:
+            self._weights_of(self.experiment.stage(name))
+            starting[f"of {name}"] = (read_json(self.folder.stage_record(name)) or {})["weights_sha256"]
+        if stage.reads:  # there only now
+            settings = merge(self.settings[stage.name], self._paths(stage))
+            cli = self._cli(stage, stage.subcommands[0], settings, action="instantiate")
+            self._datamodules[stage.name] = cli.datamodule
+        return fingerprint(
+            {**self._computed[stage.name], **self._machine[stage.name]},
+            self._datamodules[stage.name].input_hashes(),
+            starting,
+            [self.experiment.module_of(stage), self.experiment.datamodule_of(stage), *COMMON_SOURCES, *stage.sources],
+            ignores=stage.ignores,
+        )
+
+    def _paths(self, stage: Stage) -> Settings:
+        """Settings that name files of this run."""
+        return merge(*(nested(name, str(self.folder.root / file)) for name, file in stage.reads.items()))
+
+    def _carry_out(self, stage: Stage, plan: Plan) -> None:
+        if plan.action == "skip":
+            return
+        if plan.action == "adopt":
+            if self.ranks.is_leader:
+                adopt(self.folder, stage, Path(plan.source), self._initial_weights(stage), self._computed[stage.name])
+        elif stage.fits or self.ranks.is_leader:
+            self._run_stage(stage, plan)
 
     def _products(self, stage: Stage) -> list[Path]:
         """Files without which a stage is not finished, whatever its record says."""
@@ -241,13 +277,14 @@ class Pipeline:
         callbacks: list[Callback] = [resources, StageProgress(stage.name), *self._stage_callbacks(stage)]
         settings = merge(
             self.settings[stage.name],
+            self._paths(stage),
             {
                 "trainer": {"default_root_dir": str(self.folder.stage(stage.name))},
                 "checkpoint": {"dirpath": str(self.folder.stage(stage.name))},
             },
         )
         if (weights := self._initial_weights(stage)) is not None:
-            settings = merge(settings, {"model": {"initial_weights": str(weights)}})
+            settings = merge(settings, nested("model.initial_weights", str(weights)))
         if stage.fits:
             callbacks.append(FiniteLoss())
             callbacks.append(EpochSeed(int(self.resolved[stage.name]["seed_everything"])))
@@ -268,8 +305,10 @@ class Pipeline:
             if subcommand == "fit":
                 if not cli.fitted:
                     raise InterruptedRunError(f"stage {stage.name} was stopped before its end; call again to go on.")
-                cli.trainer.save_checkpoint(self.folder.final_weights(stage.name), weights_only=True)
-                digest = weights_digest(cli.model.state_dict())
+                final = self.folder.final_weights(stage.name)
+                cli.trainer.save_checkpoint(final, weights_only=True)
+                if self.ranks.is_leader:
+                    digest = keep_trained_weights(final, stage, self._initial_weights(stage))
                 metrics |= {f"{stage.name}/{k}": float(v) for k, v in cli.trainer.callback_metrics.items()}
             metrics |= {f"{part}/parameters": float(n) for part, n in getattr(cli.model, "parts", {}).items()}
         if not self.ranks.is_leader:
@@ -306,8 +345,8 @@ class Pipeline:
         if not stage.fits or subcommand != "fit":
             settings = merge(settings, {"trainer": {"devices": 1, "num_nodes": 1, "strategy": "auto"}})
         return SuiteCLI(
-            self.module,
-            self.datamodule,
+            load(self.experiment.module_of(stage)),
+            load(self.experiment.datamodule_of(stage)),
             settings,
             subcommand,
             origin=stage.name,

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 from experiments.errors import SettingsError
 from experiments.experiment import Experiment
 from experiments.settings import (
+    COMMAND_LINE,
     Settings,
+    StageBlocks,
     flattened,
     merge,
+    nearest,
     nested,
     parse_options,
     presets,
@@ -60,7 +63,10 @@ def parser_of(experiment: Experiment) -> argparse.ArgumentParser:
             allow_abbrev=False,
         )  # fmt: skip
         if name in ("fit", "validate", "test", "predict"):
-            command.add_argument("--stage", required=True, metavar="|".join(experiment.stage_names))
+            command.add_argument("--stage", required=True, help=f"such as {', '.join(experiment.stage_names)}")
+        command.add_argument(
+            "--variant", default=next(iter(experiment.variants)), help=f"one of {', '.join(experiment.variants)}"
+        )
         command.add_argument(
             "--preset",
             help=f"one of {', '.join(presets(experiment.paper))}; without a GPU the default is tiny, else paper",
@@ -68,6 +74,11 @@ def parser_of(experiment: Experiment) -> argparse.ArgumentParser:
         command.add_argument("--config", type=Path, help="a settings file of your own, on top of the preset")
         command.add_argument("--run_root", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
         command.add_argument("--name", help="name of the run's folder (default: what it runs on, preset and seed)")
+        command.add_argument(
+            "--no_adoption",
+            action="store_true",
+            help="train every stage here, even where another run below run_root has finished the very same one",
+        )
         command.add_argument("--print_config", action="store_true", help="print the resolved settings and stop")
         for shorthand in experiment.shorthands:
             if shorthand.is_flag:
@@ -94,8 +105,8 @@ def layers_of(experiment: Experiment, options: argparse.Namespace, dotted: Seque
                 raise SettingsError(f"--{shorthand.name} {value}: wanted a whole number.") from None
             for name, content in expanded.items():
                 short = merge(short, nested(f"shared.{name}", content))
-    layers.append(("the command line", short))
-    layers.append(("the command line", parse_options(dotted)))
+    layers.append((COMMAND_LINE, short))
+    layers.append((COMMAND_LINE, parse_options(dotted)))
     return layers
 
 
@@ -137,10 +148,16 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
 
 
 def _prepare(experiment: Experiment, options: argparse.Namespace, dotted: Sequence[str]) -> "Pipeline":
+    from experiments.cli import accepted_settings, load
     from experiments.pipeline import Pipeline
     from experiments.run_folder import RunFolder
     from experiments.tracking import under_sweep_agent
 
+    if options.variant not in experiment.variants:
+        raise SettingsError(
+            f"--variant {options.variant}: there is no such variant; {nearest(options.variant, experiment.variants)}"
+        )
+    experiment = experiment.as_variant(options.variant)
     if options.preset is None:
         import torch
 
@@ -148,13 +165,20 @@ def _prepare(experiment: Experiment, options: argparse.Namespace, dotted: Sequen
         seen = "a GPU is" if torch.cuda.is_available() else "no GPU is"
         print(f"{experiment.paper}: no preset was named and {seen} seen: taking {options.preset}", file=sys.stderr)
     if "stage" in options and options.stage not in experiment.stage_names:
-        from experiments.settings import nearest
-
         raise SettingsError(
             f"--stage {options.stage}: there is no such stage; {nearest(options.stage, experiment.stage_names)}"
         )
-    settings = resolve(experiment.stage_names, layers_of(experiment, options, dotted))
-    pipeline = Pipeline(experiment, settings)
+    stages = [
+        StageBlocks(
+            stage.name,
+            stage.group,
+            accepted_settings(load(experiment.module_of(stage)), load(experiment.datamodule_of(stage))),
+        )
+        for stage in experiment.stages
+    ]
+    layers = layers_of(experiment, options, dotted)
+    settings = resolve(stages, layers, variant=options.variant, other_blocks=experiment.blocks)
+    pipeline = Pipeline(experiment, settings, adopts=not options.no_adoption)
     pipeline.validate()
     name = options.name or _run_name(experiment, options.preset, pipeline.resolved)
     if under_sweep_agent() and os.environ.get("WANDB_RUN_ID"):
@@ -165,7 +189,8 @@ def _prepare(experiment: Experiment, options: argparse.Namespace, dotted: Sequen
 
 def _run_name(experiment: Experiment, preset: str, resolved: dict[str, Settings]) -> str:
     settings = flattened(resolved[experiment.stages[0].name])
-    return f"{settings[experiment.subject]}-{preset}-seed{settings['seed_everything']}"
+    variant = "" if experiment.is_default_variant else f"-{experiment.variant}"
+    return f"{settings[experiment.subject]}-{preset}{variant}-seed{settings['seed_everything']}"
 
 
 def _print_config(pipeline: "Pipeline") -> None:

@@ -1,13 +1,14 @@
 """Settings of an experiment: defaults < preset < the user's file < options, for `run`, `fit` and sweeps alike.
 
-A layer is a mapping with a `shared` block and one block a stage. Within a layer the stage's own block wins over
-`shared`; a later layer wins over an earlier one as a whole, so that `--shared.model.latent_dim 64` on the command
-line also beats what a preset says for one stage.
+A layer is a mapping with a `shared` block, a block for each group of stages, and one for each stage. Within a layer
+the stage's own block wins over its group's, and that over `shared`; a later layer wins over an earlier one as a whole,
+so that `--shared.model.latent_dim 64` on the command line also beats what a preset says for one stage.
 """
 
 import copy
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from experiments.errors import SettingsError
 
 CONFIG_ROOT = Path(__file__).parent / "configs"
 SHARED = "shared"
+VARIANTS = "variants"
+COMMAND_LINE = "the command line"
 
 Settings = dict[str, Any]
 
@@ -142,26 +145,68 @@ def parse_value(text: str) -> Any:
     return value
 
 
-def resolve(stage_names: Sequence[str], layers: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Settings]:
-    """Settings of every stage after merging the layers.
+@dataclass(frozen=True)
+class StageBlocks:
+    """How a stage gets its settings.
 
     Args:
-        stage_names: The experiment's stages, in order.
+        name: Of the stage, and of its own block.
+        group: Block that it shares with the other stages of its group, if any.
+        accepts: Says of a dotted setting whether the stage has it; asked for blocks that are shared.
+    """
+
+    name: str
+    group: str | None = None
+    accepts: Callable[[str], bool] = lambda _: True
+
+
+def resolve(
+    stages: Sequence[StageBlocks],
+    layers: Sequence[tuple[str, Mapping[str, Any]]],
+    *,
+    variant: str = "",
+    other_blocks: Iterable[str] = (),
+) -> dict[str, Settings]:
+    """Settings of every stage after merging the layers.
+
+    A setting in `shared`, or in a group's block, goes to the stages that have it; one that none of them has goes to
+    all, so that it is refused. A layer's block `variants` has a layer for each variant, on top of the rest.
+
+    Args:
+        stages: The experiment's stages, in order.
         layers: (where it comes from, blocks) from the lowest to the highest.
+        variant: Name of the variant that is run.
+        other_blocks: Blocks of stages that other variants have; a preset's or a file's are passed over.
 
     Returns:
         Stage name -> settings as SuiteCLI takes them.
 
     Raises:
-        SettingsError: If a block is neither `shared` nor a stage.
+        SettingsError: If a block is neither `shared` nor a stage nor a group.
     """
-    settings: dict[str, Settings] = {name: {} for name in stage_names}
-    for origin, layer in layers:
+    settings: dict[str, Settings] = {stage.name: {} for stage in stages}
+    own = {SHARED, *settings, *(stage.group for stage in stages if stage.group)}
+    for origin, whole in layers:
+        parts = {key: content for key, content in whole.items() if key != VARIANTS}
+        layer = merge(parts, (whole.get(VARIANTS) or {}).get(variant) or {})
         for block, content in layer.items():
-            if block != SHARED and block not in settings:
-                raise SettingsError(f"{origin}: there is no block {block!r}; {nearest(block, [SHARED, *stage_names])}")
+            if block not in own and (block not in other_blocks or origin == COMMAND_LINE):
+                raise SettingsError(f"{origin}: there is no block {block!r}; {nearest(block, own)}")
             if content is not None and not isinstance(content, Mapping):
                 raise SettingsError(f"{origin}: block {block!r} holds {content!r}, wanted names and values below it.")
-        for name in stage_names:
-            settings[name] = merge(settings[name], layer.get(SHARED) or {}, layer.get(name) or {})
+        for stage in stages:
+            common = (
+                _for_stage(layer.get(block) or {}, stage, stages, block) for block in (SHARED, stage.group) if block
+            )
+            settings[stage.name] = merge(settings[stage.name], *common, layer.get(stage.name) or {})
     return settings
+
+
+def _for_stage(content: Mapping[str, Any], stage: StageBlocks, stages: Sequence[StageBlocks], block: str) -> Settings:
+    """What of a shared block goes to one stage."""
+    sharing = [each for each in stages if block in (SHARED, each.group)]
+    kept: Settings = {}
+    for name, value in flattened(content).items():
+        if stage.accepts(name) or not any(each.accepts(name) for each in sharing):
+            kept = merge(kept, nested(name, value))
+    return kept

@@ -1,16 +1,20 @@
-"""UB-Diff's stage `evaluate`: what is measured, drawn and said about a run."""
+"""What is measured, drawn and said about a run of UB-Diff, stage by stage."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks import figures
+from callbacks import figures, frechet_figures, inversion_figures, latent_figures
 from callbacks.frechet_evaluation import FrechetEvaluation
 from callbacks.held_out_reconstruction import HeldOutReconstruction
+from callbacks.inversion_evaluation import InversionEvaluation
+from callbacks.latent_alignment import LatentAlignment
 from callbacks.physics_consistency import PhysicsConsistency
+from callbacks.reconstruction_frechet import ReconstructionFrechet
 from callbacks.sample_writer import SampleWriter
 from experiments.run_folder import RunFolder
+from experiments.ubdiff_stages import TRAINING_SETS
 
 N_PHYSICS_PAIRS = 32
 TIME_STEP_S = 1e-3
@@ -21,45 +25,81 @@ class EvaluationFigures(Callback):
 
     Args:
         folder: The run folder.
+        time_step_s: Sampling of the gathers.
         held_out: Holds the reconstructions.
         physics: Holds the generated pairs and their simulation.
-        time_step_s: Sampling of the gathers.
+        frechet: Holds the distances.
+        inversion: Holds the inverted maps.
+        alignment: Holds the embedded latents.
     """
 
     def __init__(
-        self, folder: RunFolder, held_out: HeldOutReconstruction, physics: PhysicsConsistency, time_step_s: float
+        self,
+        folder: RunFolder,
+        time_step_s: float,
+        held_out: HeldOutReconstruction,
+        physics: PhysicsConsistency,
+        frechet: FrechetEvaluation,
+        inversion: InversionEvaluation,
+        alignment: LatentAlignment,
     ) -> None:
-        self.folder, self.held_out, self.physics, self.time_step_s = folder, held_out, physics, time_step_s
+        self.folder, self.time_step_s = folder, time_step_s
+        self.held_out, self.physics, self.frechet = held_out, physics, frechet
+        self.inversion, self.alignment = inversion, alignment
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reconstructions."""
-        h = self.held_out
-        n = 4
-        figure = figures.reconstructions(
+        """Reconstructions, inversion and latents."""
+        h, n = self.held_out, 4
+        reconstructions = figures.reconstructions(
             h.velocity[:n], h.velocity_back[:n], h.seismic[:n], h.seismic_back[:n], self.time_step_s
         )
-        figures.save(figure, self.folder.figures / "reconstructions.png", self._provenance(trainer))
+        self._save(reconstructions, "reconstructions.png", trainer)
+        i = self.inversion
+        self._save(inversion_figures.inverted_maps(i.truth, i.inverted), "inversion.png", trainer)
+        n_pairs, control = int(i.metrics["inversion/n_field_pairs"]), i.metrics["inversion/mean_map/mae"]
+        field = inversion_figures.field_robustness(i.field_mae, n_pairs, control)
+        self._save(field, "field_robustness.png", trainer)
+        if len(self.alignment.embedding):
+            a = self.alignment
+            drawn = latent_figures.latents(a.embedding, a.metrics, a.features.get("latent/gather", ""))
+            self._save(drawn, "latents.png", trainer)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Generated pairs, and their gathers against the exact ones."""
+        """Generated pairs, their gathers against the exact ones, and their distances."""
         p = self.physics
         pairs = figures.generated_pairs(p.velocity[:6], p.seismic[:6], self.time_step_s)
-        figures.save(pairs, self.folder.figures / "generated_pairs.png", self._provenance(trainer))
-        traces = figures.physics_traces(p.velocity[:3], p.seismic[:3], p.simulated[:3], self.time_step_s)
-        figures.save(traces, self.folder.figures / "generated_against_exact.png", self._provenance(trainer))
+        self._save(pairs, "generated_pairs.png", trainer)
+        consistency = figures.physics_traces(
+            p.velocity[:3], p.seismic[:3], p.simulated[:3], self.time_step_s, reflections=p.reflections[:3]
+        )
+        self._save(consistency, "physics_consistency.png", trainer)
+        distances = frechet_figures.frechet_ratios(self.frechet.metrics, self.frechet.features)
+        self._save(distances, "frechet.png", trainer, frechet_figures.caption(self.frechet.features))
 
-    def _provenance(self, trainer: Trainer) -> str:
+    def _save(self, figure: Any, name: str, trainer: Trainer, said: str = "") -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         kinds = {
             "real": "real maps and gathers",
             "simulated": "real maps, gathers simulated from them",
             "synthetic": "synthetic maps, gathers simulated from them",
         }
-        return f"{data.family.name}: {kinds[data.source.kind]}; run {self.folder.root.name}"
+        provenance = f"{data.family.name}: {kinds[data.source.kind]}; run {self.folder.root.name}"
+        figures.save(figure, self.folder.figures / name, "\n".join(filter(None, (provenance, said))))
+
+
+def autoencoder_callbacks(folder: RunFolder, settings: Mapping[str, Any]) -> list[Callback]:
+    """What is said of the autoencoder before there is a seismic decoder; arguments as `evaluation_callbacks`."""
+    return [ReconstructionFrechet()]
+
+
+def generation_callbacks(folder: RunFolder, settings: Mapping[str, Any]) -> list[Callback]:
+    """The one that writes the generated pairs; arguments as `evaluation_callbacks`."""
+    step_s = int(settings["data"]["time_stride"]) * TIME_STEP_S
+    return [SampleWriter(str(folder.samples), step_s, int(settings["model"]["sampling_seed"]))]
 
 
 def evaluation_callbacks(folder: RunFolder, settings: Mapping[str, Any]) -> list[Callback]:
-    """The stage's callbacks, in the order in which they work.
+    """The callbacks of stage `evaluate`, in the order in which they work.
 
     Args:
         folder: The run folder.
@@ -67,12 +107,10 @@ def evaluation_callbacks(folder: RunFolder, settings: Mapping[str, Any]) -> list
     """
     stride = int(settings["data"]["time_stride"])
     held_out, physics = HeldOutReconstruction(stride), PhysicsConsistency(N_PHYSICS_PAIRS, stride)
-    writer = SampleWriter(str(folder.samples), stride * TIME_STEP_S, int(settings["model"]["sampling_seed"]))
-    # The writer times the sampling: what else looks at the samples comes after it.
-    return [
-        held_out,
-        writer,
-        physics,
-        FrechetEvaluation(),
-        EvaluationFigures(folder, held_out, physics, stride * TIME_STEP_S),
-    ]
+    frechet = FrechetEvaluation(
+        family_encoder=True, use_efficientnet=True, cache_root=str(settings["data"]["cache_root"])
+    )
+    networks = {trained_on: folder.final_weights(f"inversion_{trained_on}") for trained_on in TRAINING_SETS}
+    inversion, alignment = InversionEvaluation(networks), LatentAlignment()
+    drawing = EvaluationFigures(folder, stride * TIME_STEP_S, held_out, physics, frechet, inversion, alignment)
+    return [held_out, physics, frechet, inversion, alignment, drawing]

@@ -28,7 +28,7 @@ class Runs:
 
     def start(self, name: str, *options: str, command: str = "run") -> subprocess.Popen[str]:
         arguments = ["--preset", "tiny", "--config", str(SMOKE), "--run_root", str(self.root / "runs"),
-                     "--cache_root", str(self.root / "cache"), "--name", name]  # fmt: skip
+                     "--cache_root", str(self.root / "cache"), "--name", name, "--no_adoption"]  # fmt: skip
         for stage in STAGES:
             arguments += [f"--{stage}.trainer.max_epochs", str(EPOCHS)]
         return subprocess.Popen(

@@ -5,7 +5,9 @@ import yaml
 
 from experiments.errors import SettingsError
 from experiments.settings import (
+    COMMAND_LINE,
     CONFIG_ROOT,
+    StageBlocks,
     flattened,
     merge,
     nested,
@@ -16,7 +18,7 @@ from experiments.settings import (
     resolve,
 )
 
-STAGES = ["autoencoder", "paired"]
+STAGES = [StageBlocks("autoencoder"), StageBlocks("paired")]
 
 
 def test_a_later_layer_wins_as_a_whole_even_by_its_shared_block():
@@ -32,6 +34,44 @@ def test_within_a_layer_the_stage_wins_over_shared():
     settings = resolve(STAGES, [("file", layer)])
     assert settings["autoencoder"]["data"]["batch_size"] == 8
     assert settings["paired"]["data"]["batch_size"] == 4
+
+
+def narrow(*known: str):
+    return lambda name: name in known
+
+
+def test_a_shared_setting_goes_to_the_stages_that_have_it():
+    stages = [StageBlocks("paired", accepts=narrow("model.width")), StageBlocks("inversion", accepts=narrow("data.n"))]
+    settings = resolve(stages, [("file", {"shared": {"model": {"width": 8}, "data": {"n": 3}}})])
+    assert settings == {"paired": {"model": {"width": 8}}, "inversion": {"data": {"n": 3}}}
+
+
+def test_a_shared_setting_that_no_stage_has_goes_to_all_so_that_it_is_refused():
+    stages = [StageBlocks(name, accepts=narrow("model.width")) for name in ("a", "b")]
+    settings = resolve(stages, [("file", {"shared": {"model": {"wdith": 8}}})])
+    assert settings == {"a": {"model": {"wdith": 8}}, "b": {"model": {"wdith": 8}}}
+
+
+def test_a_group_s_block_stands_between_shared_and_the_stage_s_own():
+    stages = [StageBlocks("a", group="g"), StageBlocks("b", group="g"), StageBlocks("c")]
+    layer = {"shared": {"x": {"y": 1}}, "g": {"x": {"y": 2}}, "b": {"x": {"y": 3}}}
+    settings = resolve(stages, [("file", layer)])
+    assert [settings[name]["x"]["y"] for name in "abc"] == [2, 3, 1]
+
+
+def test_a_variant_s_block_stands_on_top_of_its_layer_and_not_of_later_ones():
+    preset = {"paired": {"x": {"y": 1}}, "variants": {"joint": {"paired": {"x": {"y": 2}}}}}
+    assert resolve(STAGES, [("preset", preset)])["paired"]["x"]["y"] == 1
+    assert resolve(STAGES, [("preset", preset)], variant="joint")["paired"]["x"]["y"] == 2
+    later = [("preset", preset), ("file", {"paired": {"x": {"y": 3}}})]
+    assert resolve(STAGES, later, variant="joint")["paired"]["x"]["y"] == 3
+
+
+def test_blocks_of_another_variant_are_passed_over_but_not_on_the_command_line():
+    layer = {"generate": {"x": {"y": 1}}}
+    assert resolve(STAGES, [("preset tiny", layer)], other_blocks=["generate"]) == {"autoencoder": {}, "paired": {}}
+    with pytest.raises(SettingsError, match="there is no block 'generate'"):
+        resolve(STAGES, [(COMMAND_LINE, layer)], other_blocks=["generate"])
 
 
 def test_merge_replaces_lists_and_leaves_its_inputs_alone():

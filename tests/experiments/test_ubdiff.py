@@ -32,7 +32,7 @@ class Suite:
         return main(
             EXPERIMENT,
             [command, "--preset", "tiny", "--config", str(SMOKE), "--run_root", str(self.root / "runs"),
-             "--cache_root", str(self.root / "cache"), "--name", name, *arguments],
+             "--cache_root", str(self.root / "cache"), "--name", name, "--no_adoption", *arguments],
         )  # fmt: skip
 
     def folder(self, name: str = "whole") -> Path:

@@ -1,0 +1,50 @@
+"""What UB-Diff's report shows: figures of metrics.json and pictures, each with what it says."""
+
+METRICS = {
+    "velocity/mae_m_s": "held-out velocity, mean absolute error (m/s)",
+    "velocity/ssim": "held-out velocity, SSIM",
+    "seismic/mae": "held-out seismic, mean absolute error, log-normalised to [-1, 1]",
+    "seismic/relative_l2": "held-out seismic, relative L2",
+    "seismic/residual_relative_l2": "held-out seismic, residual relative L2 (1 = direct wave alone)",
+    "physics/relative_l2": "generated pairs against the exact operator, relative L2",
+    "physics/residual_relative_l2": "generated pairs, residual relative L2 (1 = direct wave alone)",
+    "physics/shuffled_residual_relative_l2": "control: the same with each map given another map's gather",
+    "velocity/frechet": "generated maps, Frechet distance to held-out maps (PCA-64 features)",
+    "velocity/frechet_floor": "floor: held-out maps against held-out maps, same n",
+    "velocity/frechet_ratio": "ratio of the two",
+    "velocity/frechet_ratio_of_training_maps": "control: the ratio that training maps score",
+    "velocity/frechet_ratio_of_training_maps_sd": "its standard deviation over draws",
+    "velocity/reconstruction_frechet": "reconstructed held-out maps, Frechet distance to held-out maps",
+    "velocity/reconstruction_frechet_ratio": "control: the ratio that reconstructions score",
+    "velocity/frechet_n": "maps on each side",
+    "velocity/nearest_training_map_ratio": "distance to the nearest training map, generated over held-out (0: copies)",
+    "seismic/frechet": "generated gathers, Frechet distance to held-out gathers (PCA-64 features)",
+    "seismic/frechet_floor": "floor: held-out gathers against held-out gathers, same n",
+    "seismic/frechet_ratio": "ratio of the two",
+    "seismic/frechet_n": "gathers on each side",
+    "inversion/real/mae": "inversion trained on the n real pairs, held-out MAE in [-1, 1]",
+    "inversion/generated/mae": "inversion trained on generated pairs, the same",
+    "inversion/generated_and_real/mae": "inversion trained on both, the same",
+    "inversion/generated_maps_exact_simulator/mae": "inversion trained on generated maps with exact gathers, the same",
+    "inversion/mean_map/mae": "control: the mean training map, whatever the gather",
+    "latent/cca": "mean canonical correlation of z'_v and z'_s (both linear in z: near 1 by construction)",
+    "latent/gather/cca": "mean canonical correlation of z and the gather's principal components",
+    "latent/gather/linear_r2": "gather from z, R2 of the best linear map",
+    "latent/gather/mlp_r2": "gather from z, R2 of a small network on top of it",
+    "latent/far_from_linear/linear_r2": "control, a synthetic relation far from linear: R2 of the best linear map",
+    "latent/far_from_linear/mlp_r2": "the same, R2 of the small network",
+    "sampling/pairs_per_second_core": "generated pairs per CPU-second, decoding included",
+}
+
+FIGURES = {
+    "reconstructions.png": "Held-out pairs: truth and reconstruction.",
+    "generated_pairs.png": "Generated pairs.",
+    "physics_consistency.png": "Generated gathers, the exact gathers of the generated maps, and what differs; the "
+    "scale is that of the reflections.",
+    "frechet.png": "Frechet distance over the same-n real-to-real floor, by feature network.",
+    "inversion.png": "Held-out maps, inverted by networks that learned from different training sets.",
+    "field_robustness.png": "Inversion of held-out gathers with noise, dead traces, missing frequencies or another "
+    "wavelet.",
+    "latents.png": "z'_v and z'_s of the same held-out pairs in one t-SNE embedding.",
+    "training_curves.png": "Training curves.",
+}
