@@ -28,7 +28,7 @@ from datamodules.openfwi_source import DataSource, operator_hash
 from datamodules.sample_file import GeneratedPairs, SampleFacts, sample_facts
 
 TrainingSet = Literal["real", "generated", "generated_and_real", "generated_maps_exact_simulator"]
-SIMULATED_RANGE_M_S = (1000.0, 6000.0)
+SIMULATED_RANGE_M_S = (1000.0, 5900.0)
 """To which generated maps are clipped before simulation: beyond it the operator's grid is too coarse, or unstable."""
 _SENTENCES = {
     "real": "trained on {n_real:,} real pairs",

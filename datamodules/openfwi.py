@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from datamodules.direct_wave_cache import cached_direct_wave
 from datamodules.errors import DataError
 from datamodules.normalization import OpenFWINormalization
 from datamodules.openfwi_dataset import OpenFWIBatch, OpenFWIDataset, SampleNumbers, as_is
@@ -24,6 +25,7 @@ from datamodules.openfwi_source import DataSource, OpenFWISource
 from datamodules.openfwi_splits import Part, Rows
 from datamodules.openfwi_summary import verified_summary
 from datamodules.sampling import EpochSampler, EvaluationBatches
+from datamodules.simulate.direct_wave import DirectWaveSeries
 
 PartName = Literal["train", "validation", "test"]
 
@@ -47,7 +49,8 @@ class OpenFWIDataModule(pl.LightningDataModule):
         dataset: one of the ten families, e.g. `FlatVel-A`.
         data_root: folder that holds the family's folder (or that folder); None: synthetic maps.
         cache_root: where simulated gathers and synthetic maps are kept; never beside the data.
-        content: `velocity` (maps alone; seismic files are never opened) or `pairs`.
+        content: `velocity` (maps alone; seismic files are never opened), `pairs`, or `maps_of_pairs` (the maps of the
+            n training pairs alone, for what must not see more).
         n_maps: number m of training maps; None for all.
         n_pairs: number n of training pairs, among the m maps.
         n_validation_maps: maps cut from the end of the training part.
@@ -72,7 +75,7 @@ class OpenFWIDataModule(pl.LightningDataModule):
         dataset: str = "FlatVel-A",
         data_root: str | None = None,
         cache_root: str = "cache",
-        content: Literal["velocity", "pairs"] = "pairs",
+        content: Literal["velocity", "pairs", "maps_of_pairs"] = "pairs",
         n_maps: int | None = None,
         n_pairs: int = 500,
         n_validation_maps: int = 200,
@@ -104,11 +107,12 @@ class OpenFWIDataModule(pl.LightningDataModule):
                 raise DataError(f"{name} is {value}: it must not be negative.")
         if time_stride > GATHER_SHAPE[1] // 2:
             raise DataError(f"time_stride is {time_stride}: a gather has {GATHER_SHAPE[1]} samples, so at most 500.")
-        if n_maps is not None and content == "pairs" and n_pairs > n_maps:
+        if n_maps is not None and content != "velocity" and n_pairs > n_maps:
             raise DataError(f"n_pairs is {n_pairs} but n_maps is {n_maps}: pairs are among the maps, so lower n_pairs.")
+        self.cache_root = Path(cache_root).expanduser()
         self.family = family_named(dataset)
         self.normalization = OpenFWINormalization.of(self.family)
-        self.content: Literal["velocity", "pairs"] = content
+        self.content: Literal["velocity", "pairs", "maps_of_pairs"] = content
         self.n_generated, self.time_stride = n_generated, time_stride
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self._n_maps = {"train": n_maps, "validation": n_validation_maps, "test": n_test_maps}
@@ -116,7 +120,7 @@ class OpenFWIDataModule(pl.LightningDataModule):
         self._data = OpenFWISource(
             self.family,
             data_root=Path(data_root).expanduser() if data_root else None,
-            cache_root=Path(cache_root).expanduser(),
+            cache_root=self.cache_root,
             n_validation_maps=n_validation_maps,
             pair_seed=pair_seed,
             n_synthetic_maps=n_synthetic_maps,
@@ -203,7 +207,7 @@ class OpenFWIDataModule(pl.LightningDataModule):
 
     def input_hashes(self) -> dict[str, str]:
         """SHA-256 of each input by name; seismic inputs only where `content` is `pairs`."""
-        if self.content == "velocity":
+        if self.content != "pairs":
             return self._data.input_hashes(None)
         return self._data.input_hashes(np.concatenate([self._pair_rows(name) for name in self._n_pairs]))
 
@@ -233,6 +237,10 @@ class OpenFWIDataModule(pl.LightningDataModule):
         """`physical_pairs` of the training part."""
         return self.physical_pairs("train", limit, full_rate=full_rate)
 
+    def direct_wave_table(self) -> DirectWaveSeries:
+        """Gathers of media without reflectors, at this sampling: a short series in slowness, made once."""
+        return cached_direct_wave(self.cache_root, self.time_stride)
+
     def verify(self) -> str:
         """Prepare everything, check every value of every file, and say what was found (for `make data`).
 
@@ -259,8 +267,9 @@ class OpenFWIDataModule(pl.LightningDataModule):
         return self._part(name).pairs(self._n_pairs[name], _argument(name, "pairs"))
 
     def _dataset(self, name: PartName) -> OpenFWIDataset:
-        if self.content == "velocity":
-            return OpenFWIDataset(self._data.maps, self._map_rows(name))
+        if self.content != "pairs":
+            of_pairs = self.content == "maps_of_pairs" and name == "train"
+            return OpenFWIDataset(self._data.maps, self._pair_rows(name) if of_pairs else self._map_rows(name))
         rows = self._pair_rows(name)
         stack, gather_rows = self._data.gathers(self._part(name), rows)
         return OpenFWIDataset(self._data.maps, rows, stack, gather_rows, time_stride=self.time_stride)

@@ -31,7 +31,7 @@ from datamodules.openfwi_splits import Part, Rows, Split, gathers_in_both_parts,
 
 Kind = Literal["real", "simulated", "synthetic"]
 _MAPS_PER_FILE = 500
-_PLAUSIBLE_M_S = (1000.0, 6000.0)
+_PLAUSIBLE_M_S = (1000.0, 5900.0)
 
 
 @dataclass(frozen=True)

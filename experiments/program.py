@@ -20,6 +20,7 @@ from experiments.settings import (
     Settings,
     StageBlocks,
     flattened,
+    last_value,
     merge,
     nearest,
     nested,
@@ -177,7 +178,8 @@ def _prepare(experiment: Experiment, options: argparse.Namespace, dotted: Sequen
         for stage in experiment.stages
     ]
     layers = layers_of(experiment, options, dotted)
-    settings = resolve(stages, layers, variant=options.variant, other_blocks=experiment.blocks)
+    subject = str(last_value(experiment.subject, layers))
+    settings = resolve(stages, layers, variant=options.variant, subject=subject, other_blocks=experiment.blocks)
     pipeline = Pipeline(experiment, settings, adopts=not options.no_adoption)
     pipeline.validate()
     name = options.name or _run_name(experiment, options.preset, pipeline.resolved)

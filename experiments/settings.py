@@ -18,7 +18,7 @@ from experiments.errors import SettingsError
 
 CONFIG_ROOT = Path(__file__).parent / "configs"
 SHARED = "shared"
-VARIANTS = "variants"
+VARIANTS, SUBJECTS = "variants", "subjects"
 COMMAND_LINE = "the command line"
 
 Settings = dict[str, Any]
@@ -165,17 +165,20 @@ def resolve(
     layers: Sequence[tuple[str, Mapping[str, Any]]],
     *,
     variant: str = "",
+    subject: str = "",
     other_blocks: Iterable[str] = (),
 ) -> dict[str, Settings]:
     """Settings of every stage after merging the layers.
 
     A setting in `shared`, or in a group's block, goes to the stages that have it; one that none of them has goes to
-    all, so that it is refused. A layer's block `variants` has a layer for each variant, on top of the rest.
+    all, so that it is refused. A layer's blocks `subjects` and `variants` have a layer for each subject (what is run
+    on, such as a data set) and for each variant, on top of the rest.
 
     Args:
         stages: The experiment's stages, in order.
         layers: (where it comes from, blocks) from the lowest to the highest.
         variant: Name of the variant that is run.
+        subject: Name of what it is run on.
         other_blocks: Blocks of stages that other variants have; a preset's or a file's are passed over.
 
     Returns:
@@ -187,8 +190,8 @@ def resolve(
     settings: dict[str, Settings] = {stage.name: {} for stage in stages}
     own = {SHARED, *settings, *(stage.group for stage in stages if stage.group)}
     for origin, whole in layers:
-        parts = {key: content for key, content in whole.items() if key != VARIANTS}
-        layer = merge(parts, (whole.get(VARIANTS) or {}).get(variant) or {})
+        special = [(whole.get(kind) or {}).get(name) or {} for kind, name in ((SUBJECTS, subject), (VARIANTS, variant))]
+        layer = merge({key: content for key, content in whole.items() if key not in (SUBJECTS, VARIANTS)}, *special)
         for block, content in layer.items():
             if block not in own and (block not in other_blocks or origin == COMMAND_LINE):
                 raise SettingsError(f"{origin}: there is no block {block!r}; {nearest(block, own)}")
@@ -210,3 +213,12 @@ def _for_stage(content: Mapping[str, Any], stage: StageBlocks, stages: Sequence[
         if stage.accepts(name) or not any(each.accepts(name) for each in sharing):
             kept = merge(kept, nested(name, value))
     return kept
+
+
+def last_value(setting: str, layers: Sequence[tuple[str, Mapping[str, Any]]]) -> Any:
+    """The value that the highest layer gives to a shared setting, or None."""
+    for _, layer in reversed(layers):
+        found = flattened(layer.get(SHARED) or {})
+        if setting in found:
+            return found[setting]
+    return None

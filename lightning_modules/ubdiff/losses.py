@@ -43,3 +43,21 @@ def amplitude_energy(target: Tensor, log_minimum: float, log_maximum: float) -> 
     half_range = 0.5 * (log_maximum - log_minimum)
     amplitude = (log_minimum + (target + 1.0) * half_range).abs().expm1()
     return amplitude.square().sum().clamp(min=1e-12)
+
+
+def residual_loss(reflections: Tensor, target: Tensor, reference: Tensor) -> Tensor:
+    """Squared error of the reflections over the energy that the direct wave leaves, pooled over the batch, a scalar.
+
+    On generated pairs this is the square of the residual relative L2 error.
+
+    Args:
+        reflections: What is added to the direct wave, in raw amplitude, any shape.
+        target: What should be added: the gather less the direct wave that is supplied.
+        reference: The gather less the direct wave of one velocity a map.
+    """
+    return (reflections - target).square().sum() / residual_energy(reference)
+
+
+def residual_energy(reference: Tensor) -> Tensor:
+    """What `residual_loss` divides by, a scalar; argument as there."""
+    return reference.square().sum().clamp(min=1e-12)

@@ -14,19 +14,28 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 from torchmetrics import MeanAbsoluteError
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 from lightning_modules.errors import ModuleError
+from lightning_modules.ubdiff.amplitude import to_amplitude, to_normalised
 from lightning_modules.ubdiff.build import build_networks
 from lightning_modules.ubdiff.checkpoint import load_initial_weights
+from lightning_modules.ubdiff.direct_wave import direct_wave_table
 from lightning_modules.ubdiff.epoch_draws import EpochDraws, draw_epoch
+from lightning_modules.ubdiff.freezing import FROZEN_PARTS, frozen_parts
 from lightning_modules.ubdiff.latents import IndexedNoise
-from lightning_modules.ubdiff.learning_rate import learning_rate_factor
-from lightning_modules.ubdiff.losses import amplitude_energy, amplitude_loss, reconstruction_loss
+from lightning_modules.ubdiff.learning_rate import scheduled_adamw
+from lightning_modules.ubdiff.losses import (
+    amplitude_energy,
+    amplitude_loss,
+    reconstruction_loss,
+    residual_energy,
+    residual_loss,
+)
+from lightning_modules.ubdiff.pair_generator import PairGenerator
 from lightning_modules.ubdiff.pairs import GeneratedPairs, PairBatch, seismic_of
 from lightning_modules.ubdiff.settings import check_settings
 
@@ -42,7 +51,8 @@ class UBDiffModule(LightningModule):
         velocity_strides: Factors between the resolutions; their product divides 70.
         velocity_blocks: Residual blocks at each resolution.
         velocity_fine_width: Channels of the velocity decoder at full resolution.
-        seismic_decoder: `patch_transformer`, convolutions (`cnn`), or the paper code's `single_token`.
+        seismic_decoder: `patch_transformer`, convolutions (`cnn`), the paper code's `single_token`, or `kirchhoff`,
+            which reads the decoded map and needs the exact direct wave.
         seismic_patch: `patch_transformer`: time samples of a token.
         seismic_width: `patch_transformer`: channels of a token.
         seismic_depth: `patch_transformer`: transformer blocks.
@@ -50,6 +60,9 @@ class UBDiffModule(LightningModule):
         cnn_width: `cnn`: channels at full resolution, doubled at each of three coarser ones.
         single_token_width: `single_token`: channels of the token (paper's code: 640).
         single_token_depth: `single_token`: transformer blocks (paper's code: 2).
+        kirchhoff_width: `kirchhoff`: hidden width of a reflecting point's response.
+        direct_wave: `learned`: the decoder gives the whole gather, as in the paper; `exact`: it gives the reflections,
+            which are added to the exact direct wave of the decoded map's top velocity.
         denoiser: `adaln_mlp`, or the paper's `unet_1d`.
         denoiser_width: `adaln_mlp`: hidden width.
         denoiser_depth: `adaln_mlp`: adaptive blocks.
@@ -61,11 +74,14 @@ class UBDiffModule(LightningModule):
         n_sampling_steps: Steps of the fast samplers.
         sampling_seed: With a sample's number, all that a generated pair depends on; with the epoch, all chance in
             training.
-        freeze: Stage `paired`: train the seismic decoder alone (Eq. 3) or everything (Eq. 4); everything, and without
-            `initial_weights`, is the paper's UB-Diff w/o opt: joint training from scratch on the n pairs alone.
+        freeze: Stage `paired`: what stays as it was, `both` encoder and velocity decoder (Eq. 3), one of them, or
+            `none` (Eq. 4). `none`, without `initial_weights`, is the paper's UB-Diff w/o opt: joint training from
+            scratch on the n pairs alone.
+        thaw_after: Stage `paired`: epochs after which what is frozen is trained too; None for never.
         flip: Stages `autoencoder` and `diffusion`: mirror half of the maps left to right, drawn anew each time.
         squared_weight: Weight of the squared beside the absolute error.
-        amplitude_weight: Stage `paired`: weight of the amplitude's relative squared error (0 in the paper's code).
+        amplitude_weight: Stage `paired`: weight of the amplitude's relative squared error (0 in the paper's code); with
+            an exact direct wave, of the error of the reflections relative to the reflections.
         seismic_log_range: Smallest and largest log amplitude of the data set, for `amplitude_weight`.
         ema_decay: Decay of the denoiser's moving average (the paper's code: 0.995 every 10 updates).
         learning_rate: Base rate of AdamW.
@@ -88,7 +104,7 @@ class UBDiffModule(LightningModule):
         velocity_strides: tuple[int, ...] = (2, 5),
         velocity_blocks: int = 2,
         velocity_fine_width: int = 32,
-        seismic_decoder: Literal["patch_transformer", "cnn", "single_token"] = "patch_transformer",
+        seismic_decoder: Literal["patch_transformer", "cnn", "single_token", "kirchhoff"] = "patch_transformer",
         seismic_patch: int = 20,
         seismic_width: int = 256,
         seismic_depth: int = 4,
@@ -96,6 +112,8 @@ class UBDiffModule(LightningModule):
         cnn_width: int = 16,
         single_token_width: int = 640,
         single_token_depth: int = 2,
+        kirchhoff_width: int = 16,
+        direct_wave: Literal["learned", "exact"] = "learned",
         denoiser: Literal["adaln_mlp", "unet_1d"] = "adaln_mlp",
         denoiser_width: int = 384,
         denoiser_depth: int = 4,
@@ -106,7 +124,8 @@ class UBDiffModule(LightningModule):
         sampler: Literal["ddpm", "ddim", "dpm_solver_2m"] = "dpm_solver_2m",
         n_sampling_steps: int = 20,
         sampling_seed: int = 0,
-        freeze: bool = True,
+        freeze: Literal["none", "encoder", "velocity_decoder", "both"] = "both",
+        thaw_after: int | None = None,
         flip: bool = False,
         squared_weight: float = 1.0,
         amplitude_weight: float = 0.0,
@@ -123,7 +142,7 @@ class UBDiffModule(LightningModule):
         self.save_hyperparameters()
         check_settings(self.hparams)
         self.stage = stage
-        self.networks = build_networks(self.hparams)
+        self.networks = self._build_networks()
         self.velocity_mae = MeanAbsoluteError()
         self.velocity_ssim = StructuralSimilarityIndexMeasure(data_range=2.0)
         self.seismic_mae = MeanAbsoluteError()
@@ -134,13 +153,17 @@ class UBDiffModule(LightningModule):
         for network in self.trained:
             network.requires_grad_(True)
 
+    def _build_networks(self) -> PairGenerator:
+        return build_networks(self.hparams)
+
     def forward(self, velocity: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstruct `(velocity, seismic)` from velocity maps `(batch, 1, 70, 70)`, all normalised."""
         return self.decode(self.networks.encode(velocity))
 
     def decode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Decode co-latents `(batch, latent_dim)` into normalised velocity and seismic."""
-        return self.networks.decode_velocity(latent), self.networks.decode_seismic(latent)
+        velocity = self.networks.decode_velocity(latent)
+        return velocity, self.networks.decode_seismic(latent, velocity)
 
     @property
     def parts(self) -> dict[str, int]:
@@ -154,11 +177,11 @@ class UBDiffModule(LightningModule):
     def trained(self) -> list[nn.Module]:
         """The networks that this stage trains."""
         parts = self.networks.parts()
-        velocity_side, seismic_side = parts["encoder"] + parts["velocity_decoder"], parts["seismic_decoder"]
         if self.stage == "autoencoder":
-            return velocity_side
+            return parts["encoder"] + parts["velocity_decoder"]
         if self.stage == "paired":
-            return seismic_side if self.hparams["freeze"] else velocity_side + seismic_side
+            frozen = (*frozen_parts(self.hparams), "denoiser")
+            return [network for name, networks in parts.items() if name not in frozen for network in networks]
         return parts["denoiser"] if self.stage == "diffusion" else []
 
     def train(self, mode: bool = True) -> "UBDiffModule":
@@ -172,11 +195,14 @@ class UBDiffModule(LightningModule):
     # -- starting weights and the latents of the training maps
 
     def setup(self, stage: str) -> None:
-        """Load `initial_weights`; a checkpoint to resume from is loaded afterwards and wins."""
+        """Load `initial_weights` and the direct wave's table; a checkpoint to resume from comes afterwards and wins."""
         path = self.hparams["initial_weights"]
         if path is not None and not self._has_weights:
             load_initial_weights(self, path, self.hparams)
             self._has_weights = True
+        direct_wave = self.networks.direct_wave
+        if direct_wave is not None and self.stage in ("paired", "evaluate") and not direct_wave.is_filled:
+            direct_wave.fill(direct_wave_table(self.trainer))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note that trained weights arrive."""
@@ -191,7 +217,7 @@ class UBDiffModule(LightningModule):
 
     def on_fit_start(self) -> None:
         """Refuse to build on networks that nobody trained."""
-        if self.stage == "diffusion" or (self.stage == "paired" and self.hparams["freeze"]):
+        if self.stage == "diffusion" or (self.stage == "paired" and self.hparams["freeze"] != "none"):
             self._refuse_untrained()
 
     def on_test_start(self) -> None:
@@ -217,7 +243,7 @@ class UBDiffModule(LightningModule):
             self.hparams["sampling_seed"],
             self.current_epoch,
             len(dataset),
-            latent_dim=self.hparams["latent_dim"],
+            latent_dim=self.networks.latent_dim,
             n_steps=self.networks.diffusion.n_steps,
             diffusion=self.stage == "diffusion",
         )
@@ -253,23 +279,37 @@ class UBDiffModule(LightningModule):
             velocity = torch.where(mirrored, velocity.flip(-1), velocity)
         latent = self.networks.encode(velocity)
         loss = torch.zeros((), device=self.device)
-        trains_velocity = self.stage == "autoencoder" or not settings["freeze"]
+        # Where something has yet to thaw, its gradients are there, as several processes want, and then dropped.
+        trains_velocity = self.stage == "autoencoder" or len(frozen_parts(settings)) < len(FROZEN_PARTS["both"])
         if trains_velocity or split == "val":
             velocity_back = self.networks.decode_velocity(latent)
             self._log(f"{split}/velocity_mae", (velocity_back - velocity).abs().mean(), batch)
             if trains_velocity:
                 loss = loss + reconstruction_loss(velocity_back, velocity, settings["squared_weight"])
         if self.stage == "paired":
-            seismic, seismic_back = seismic_of(batch), self.networks.decode_seismic(latent)
-            amplitude = amplitude_loss(seismic_back, seismic, *settings["seismic_log_range"])
-            if torch.distributed.is_available() and torch.distributed.is_initialized():
-                energy = amplitude_energy(seismic, *settings["seismic_log_range"])
-                amplitude = amplitude * energy / cast(Tensor, self.all_gather(energy)).mean()  # of the global batch
-            loss = loss + reconstruction_loss(seismic_back, seismic, settings["squared_weight"])
-            loss = loss + settings["amplitude_weight"] * amplitude
-            self._log(f"{split}/seismic_mae", (seismic_back - seismic).abs().mean(), batch)
-            self._log(f"{split}/seismic_amplitude_loss", amplitude, batch)
+            loss = loss + self._seismic_loss(latent, batch, split)
         return loss
+
+    def _seismic_loss(self, latent: Tensor, batch: PairBatch, split: str) -> Tensor:
+        networks, settings, log_range = self.networks, self.hparams, self.hparams["seismic_log_range"]
+        seismic = seismic_of(batch)
+        if networks.direct_wave is None:
+            seismic_back = networks.decode_seismic(latent)
+            amplitude = amplitude_loss(seismic_back, seismic, *log_range)
+            energy = amplitude_energy(seismic, *log_range)
+        else:
+            # In training the true map stands for the decoded one: its gather is known, that of the decoded map is not.
+            velocity = batch.velocity if split == "train" else networks.decode_velocity(latent)
+            direct, reflections = networks.direct_wave(velocity), networks.decode_reflections(latent, velocity)
+            seismic_back, truth = to_normalised(direct + reflections, *log_range), to_amplitude(seismic, *log_range)
+            reference = truth - networks.direct_wave.of_one_velocity(batch.velocity)
+            amplitude, energy = residual_loss(reflections, truth - direct, reference), residual_energy(reference)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            amplitude = amplitude * energy / cast(Tensor, self.all_gather(energy)).mean()  # of the global batch
+        self._log(f"{split}/seismic_mae", (seismic_back - seismic).abs().mean(), batch)
+        self._log(f"{split}/seismic_amplitude_loss", amplitude, batch)
+        weighted: Tensor = settings["amplitude_weight"] * amplitude
+        return reconstruction_loss(seismic_back, seismic, settings["squared_weight"]) + weighted
 
     def _diffusion_step(self, batch: PairBatch, split: str) -> Tensor:
         if split == "train":
@@ -330,28 +370,17 @@ class UBDiffModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW on what the stage trains, its rate scheduled by optimiser step."""
-        settings = self.hparams
-        n_steps = self.trainer.estimated_stepping_batches
-        if settings["schedule"] == "cosine" and n_steps == float("inf"):
-            raise ModuleError(
-                "schedule: 'cosine' needs an end to fall to; set trainer.max_epochs or trainer.max_steps, or take "
-                "schedule 'constant'."
-            )
-        max_epochs = self.trainer.max_epochs or 1
-        optimizer = AdamW(
-            [p for p in self.parameters() if p.requires_grad],
-            lr=settings["learning_rate"],
-            betas=tuple(settings["adam_betas"]),
-            weight_decay=settings["weight_decay"],
-            fused=True,  # a third of the time of the plain loop on a CPU
-        )
-        schedule, warmup = settings["schedule"], settings["warmup_steps"]
-        finite = int(n_steps) if n_steps != float("inf") else 1
+        n_steps, max_epochs = self.trainer.estimated_stepping_batches, self.trainer.max_epochs or 1
+        optimizer, scheduler = scheduled_adamw(self.parameters(), self.hparams, n_steps, max_epochs)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-        def factor(step: int) -> float:
-            return learning_rate_factor(step, schedule, finite, warmup, max(1, finite // max(1, max_epochs)))
-
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Stage `paired`: what has not thawed yet has no gradient, and so no step."""
+        if self.stage == "paired":
+            parts = self.networks.parts()
+            for name in frozen_parts(self.hparams, self.current_epoch):
+                for network in parts[name]:
+                    network.zero_grad(set_to_none=True)
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Optimizer | LightningOptimizer, optimizer_closure: Any = None

@@ -1,14 +1,20 @@
 """The whole of UB-Diff as one network: one encoder, two decoders and a diffusion model between them (paper, Eq. 1).
 
 z = E(v),   v' = D_v(W_v z),   d' = D_s(W_s z),   and new pairs from z drawn by latent diffusion.
+
+With an exact direct wave F_0, which is not in the paper, D_s gives the reflections alone: d' = F_0(v') + D_s(W_s z). A
+decoder that follows rays reads v' beside W_s z.
 """
 
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.ubdiff.amplitude import to_normalised
 from lightning_modules.ubdiff.diffusion import Diffusion
+from lightning_modules.ubdiff.direct_wave import DirectWave
 from lightning_modules.ubdiff.ema import MovingAverage
 from lightning_modules.ubdiff.encoder import VelocityEncoder
+from lightning_modules.ubdiff.kirchhoff_decoder import KirchhoffDecoder
 from lightning_modules.ubdiff.latents import IndexedNoise, LatentScaler
 from lightning_modules.ubdiff.samplers import ddim_sample, ddpm_sample, dpm_solver_2m_sample, solver_steps
 from lightning_modules.ubdiff.velocity_decoder import VelocityDecoder
@@ -25,6 +31,8 @@ class PairGenerator(nn.Module):
         denoiser: The diffusion model's network.
         diffusion: Schedule and convention of the prediction.
         ema_decay: Decay of the denoiser's moving average, which is what samples.
+        direct_wave: The exact direct wave, to which the seismic decoder adds reflections; None: it decodes the whole.
+        log_range: sign(x) log(1 + |x|) of the amplitudes that are normalised to -1 and 1; used with `direct_wave`.
     """
 
     def __init__(
@@ -36,6 +44,8 @@ class PairGenerator(nn.Module):
         denoiser: nn.Module,
         diffusion: Diffusion,
         ema_decay: float,
+        direct_wave: DirectWave | None = None,
+        log_range: tuple[float, float] = (-1.0, 1.0),
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
@@ -48,6 +58,8 @@ class PairGenerator(nn.Module):
         self.averaged_denoiser = MovingAverage(denoiser, ema_decay)
         self.diffusion = diffusion
         self.latent_scaler = LatentScaler(latent_dim)
+        self.direct_wave = direct_wave
+        self.log_range = log_range
 
     def encode(self, velocity: Tensor) -> Tensor:
         """Map velocity `(batch, 1, 70, 70)` to z `(batch, latent_dim)`."""
@@ -59,10 +71,34 @@ class PairGenerator(nn.Module):
         velocity: Tensor = self.velocity_decoder(self.to_velocity_latent(latent))
         return velocity
 
-    def decode_seismic(self, latent: Tensor) -> Tensor:
-        """Map z `(batch, latent_dim)` to seismic `(batch, shot, time, receiver)`."""
-        seismic: Tensor = self.seismic_decoder(self.to_seismic_latent(latent))
-        return seismic
+    def decode_seismic(self, latent: Tensor, velocity: Tensor | None = None) -> Tensor:
+        """Map z to a log-normalised gather.
+
+        Args:
+            latent: z `(batch, latent_dim)`.
+            velocity: The maps `(batch, 1, 70, 70)` that belong to z, where they are known already; by default they are
+                decoded from z if the gather needs them.
+
+        Returns:
+            `(batch, shot, time, receiver)`.
+        """
+        if self.direct_wave is None:
+            seismic: Tensor = self.seismic_decoder(self.to_seismic_latent(latent))
+            return seismic
+        if velocity is None:
+            velocity = self.decode_velocity(latent)
+        seismic = self.direct_wave(velocity) + self.decode_reflections(latent, velocity)
+        return to_normalised(seismic, *self.log_range).contiguous()
+
+    def decode_reflections(self, latent: Tensor, velocity: Tensor) -> Tensor:
+        """What the seismic decoder adds to the direct wave, in raw amplitude; shapes as in `decode_seismic`."""
+        seismic_latent = self.to_seismic_latent(latent)
+        if isinstance(self.seismic_decoder, KirchhoffDecoder):
+            amplitude: Tensor = self.seismic_decoder(seismic_latent, velocity)
+            return amplitude
+        # Reflections range over orders of magnitude, as gathers do; linear for the small ones.
+        output: Tensor = self.seismic_decoder(seismic_latent)
+        return torch.sinh(output)
 
     @torch.no_grad()
     def sample_latents(self, index: Tensor, seed: int, sampler: str, n_solver_steps: int) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from lightning_modules.errors import ModuleError
+from lightning_modules.ubdiff.freezing import FROZEN_PARTS
 
 MAP_SIZE = 70
 """Cells along a side of OpenFWI's square velocity maps."""
@@ -14,32 +15,32 @@ UNET_GROUPS = 8
 """Groups of the U-Net's normalisation, which divide each of its widths."""
 
 # A checkpoint that differs in one of these does not fit, nor one that differs in what its decoder or denoiser reads.
-ARCHITECTURE = (
-    "seismic_decoder",
-    "denoiser",
-    "latent_dim",
-    "n_time",
-    "velocity_widths",
-    "velocity_strides",
-    "velocity_blocks",
-    "velocity_fine_width",
-)
+VELOCITY_SIDE = ("latent_dim", "velocity_widths", "velocity_strides", "velocity_blocks", "velocity_fine_width")
 SEISMIC_DECODERS = {
     "patch_transformer": ("seismic_patch", "seismic_width", "seismic_depth", "seismic_heads"),
     "cnn": ("cnn_width",),
     "single_token": ("single_token_width", "single_token_depth", "seismic_heads"),
+    "kirchhoff": ("kirchhoff_width",),
 }
+DIRECT_WAVES = ("learned", "exact")
 DENOISERS = {"adaln_mlp": ("denoiser_width", "denoiser_depth"), "unet_1d": ("unet_width", "unet_multipliers")}
 SAMPLERS = ("ddpm", "ddim", "dpm_solver_2m")
-# What a checkpoint holds that does not say.
-BEFORE_THERE_WAS_A_CHOICE = {"seismic_decoder": "patch_transformer", "denoiser": "adaln_mlp"}
 # A trained denoiser answers these and no other question.
 DIFFUSION_CONVENTION = ("prediction", "n_diffusion_steps")
 
 
-def architecture(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the settings that fix the networks which these settings build."""
-    return ARCHITECTURE + SEISMIC_DECODERS[settings["seismic_decoder"]] + DENOISERS[settings["denoiser"]]
+def architecture(settings: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the names of the settings that fix the networks, by the prefix of the networks' weights."""
+    return {
+        "networks.encoder.": VELOCITY_SIDE,
+        "networks.seismic_decoder.": (
+            "seismic_decoder",
+            "direct_wave",
+            "n_time",
+            *SEISMIC_DECODERS[settings["seismic_decoder"]],
+        ),
+        "networks.denoiser.": ("denoiser", *DENOISERS[settings["denoiser"]]),
+    }
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -52,11 +53,14 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         "seismic_decoder": SEISMIC_DECODERS,
         "denoiser": DENOISERS,
         "sampler": SAMPLERS,
+        "freeze": FROZEN_PARTS,
+        "direct_wave": DIRECT_WAVES,
     }
     for name, possible in choices.items():
         if settings[name] not in possible:
             raise ModuleError(f"{name}: got {settings[name]}; give one of {', '.join(possible)}.")
-    for name in (*architecture(settings), "n_diffusion_steps", "n_sampling_steps"):
+    fixing = [name for names in architecture(settings).values() for name in names]
+    for name in (*fixing, "n_diffusion_steps", "n_sampling_steps"):
         if name in choices:
             continue
         values = settings[name] if isinstance(settings[name], list | tuple) else [settings[name]]
@@ -79,6 +83,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             f"n_sampling_steps: got {settings['n_sampling_steps']}; give at most n_diffusion_steps = "
             f"{settings['n_diffusion_steps']}."
         )
+    if settings["thaw_after"] is not None and settings["thaw_after"] < 0:
+        raise ModuleError(f"thaw_after: got {settings['thaw_after']}; give a number of epochs of at least 0, or null.")
     if not 0.0 <= settings["ema_decay"] < 1.0:
         raise ModuleError(f"ema_decay: got {settings['ema_decay']}; give a number of at least 0 and below 1.")
 
@@ -92,6 +98,11 @@ def _check_seismic_decoder(settings: Mapping[str, Any]) -> None:
     if settings["seismic_decoder"] == "single_token" and settings["single_token_width"] % heads:
         raise ModuleError(
             f"single_token_width: got {settings['single_token_width']}; give a multiple of seismic_heads = {heads}."
+        )
+    if settings["seismic_decoder"] == "kirchhoff" and settings["direct_wave"] != "exact":
+        raise ModuleError(
+            f"direct_wave: got {settings['direct_wave']} with seismic_decoder 'kirchhoff', which gives reflections "
+            f"alone; set direct_wave to 'exact'."
         )
 
 

@@ -37,7 +37,7 @@ def _judge(velocity, seismic, n_pairs=4):
             seismic=torch.from_numpy(np.ascontiguousarray(seismic[part])),
         )
         judge.on_predict_batch_end(trainer, None, outputs, None, 0)
-    judge.on_predict_end(trainer, None)
+    judge.on_predict_end(trainer, SimpleNamespace(device="cpu"))
     return judge.metrics
 
 

@@ -163,7 +163,7 @@ def test_more_than_there_is(tmp_path, maps_only, options, message):
     [
         (lambda maps: maps / 1000, r"model4.npy holds values 1.5.*look like km/s or are normalised .* m/s are wanted"),
         (lambda maps: np.where(maps == maps[2].max(), np.nan, maps), r"model4.npy holds NaN .* sample 2"),
-        (lambda maps: maps * 2, r"model4.npy holds velocities .* outside 1000..6000"),
+        (lambda maps: maps * 2, r"model4.npy holds velocities .* outside 1000..5900"),
     ],
 )
 def test_bad_velocities(tmp_path, maps_only, spoil, message):

@@ -9,6 +9,7 @@ from experiments.settings import (
     CONFIG_ROOT,
     StageBlocks,
     flattened,
+    last_value,
     merge,
     nested,
     parse_options,
@@ -65,6 +66,16 @@ def test_a_variant_s_block_stands_on_top_of_its_layer_and_not_of_later_ones():
     assert resolve(STAGES, [("preset", preset)], variant="joint")["paired"]["x"]["y"] == 2
     later = [("preset", preset), ("file", {"paired": {"x": {"y": 3}}})]
     assert resolve(STAGES, later, variant="joint")["paired"]["x"]["y"] == 3
+
+
+def test_a_subject_s_block_holds_for_that_subject_alone():
+    preset = {"shared": {"x": {"y": 1}}, "subjects": {"FlatFault-A": {"shared": {"x": {"y": 2}}}}}
+    options = {"shared": {"data": {"dataset": "FlatFault-A"}}}
+    layers = [("preset", preset), ("options", options)]
+    assert last_value("data.dataset", layers) == "FlatFault-A"
+    assert last_value("data.dataset", layers[:1]) is None
+    assert resolve(STAGES, layers, subject="FlatFault-A")["paired"]["x"]["y"] == 2
+    assert resolve(STAGES, layers, subject="FlatVel-A")["paired"]["x"]["y"] == 1
 
 
 def test_blocks_of_another_variant_are_passed_over_but_not_on_the_command_line():

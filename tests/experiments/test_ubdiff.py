@@ -20,6 +20,7 @@ from experiments.ubdiff import EXPERIMENT
 
 SMOKE = Path(__file__).parents[1] / "smoke.yaml"
 STAGES = ("autoencoder", "paired", "diffusion")
+N_STAGES = len(EXPERIMENT.stages)
 
 
 class Suite:
@@ -32,7 +33,7 @@ class Suite:
         return main(
             EXPERIMENT,
             [command, "--preset", "tiny", "--config", str(SMOKE), "--run_root", str(self.root / "runs"),
-             "--cache_root", str(self.root / "cache"), "--name", name, "--no_adoption", *arguments],
+             "--cache_root", str(self.root / "cache"), "--name", name, *arguments],
         )  # fmt: skip
 
     def folder(self, name: str = "whole") -> Path:
@@ -91,7 +92,7 @@ def test_called_again_it_skips_what_is_finished(suite, capsys):
     before = (suite.folder() / "diffusion" / "final.ckpt").stat().st_mtime_ns
     assert suite.call("run") == 0
     said = capsys.readouterr().err
-    assert said.count("skip (finished before)") == 4
+    assert said.count("skip (finished before)") == N_STAGES
     assert (suite.folder() / "diffusion" / "final.ckpt").stat().st_mtime_ns == before
 
 
@@ -102,7 +103,10 @@ def test_a_changed_option_runs_only_what_it_touches_and_says_why(suite, capsys):
     assert "stage autoencoder: skip" in said
     assert "stage paired: skip" in said
     assert "stage diffusion: anew (setting trainer.max_epochs: 3 -> 2)" in said
-    assert "stage evaluate: anew (weights it starts from changed)" in said
+    assert "stage generate: anew (weights it starts from changed)" in said
+    assert "stage inversion_real: skip" in said
+    assert "stage inversion_generated: anew (input generated pairs changed)" in said
+    assert "stage evaluate: anew (weights it starts from changed; weights of inversion_generated changed" in said
     assert (suite.folder("changed") / "diffusion.previous" / "final.ckpt").exists()
 
 
@@ -112,7 +116,8 @@ def test_what_was_deleted_is_made_again(suite, capsys):
     assert suite.call("run", name="deleted") == 0
     said = capsys.readouterr().err
     assert "stage diffusion: skip" in said
-    assert "stage evaluate: anew (samples.npz is gone)" in said
+    assert "stage generate: anew (samples.npz is gone)" in said
+    assert "stage evaluate: skip" in said
     with np.load(folder / "samples.npz") as a, np.load(suite.folder() / "samples.npz") as b:
         assert np.array_equal(a["seismic"], b["seismic"])
 
@@ -124,17 +129,17 @@ def test_an_interrupted_stage_goes_on_and_ends_with_the_same_weights(suite, caps
 
     def interrupt(self, trainer, module):
         seeded(self, trainer, module)
-        if module.stage == stage and trainer.current_epoch == 2:
+        if getattr(module, "stage", None) == stage and trainer.current_epoch == 2:
             raise SIGTERMException
 
     with monkeypatch.context() as patch:
         patch.setattr(EpochSeed, "on_train_epoch_start", interrupt)
-        assert suite.call("run", name=name) == 143
+        assert suite.call("run", "--no_adoption", name=name) == 143
     assert not suite.record(stage, name)["finished"]
     epochs = []
 
     def note(self, trainer, module):
-        epochs.append((module.stage, trainer.current_epoch))
+        epochs.append((getattr(module, "stage", None), trainer.current_epoch))
         seeded(self, trainer, module)
 
     monkeypatch.setattr(EpochSeed, "on_train_epoch_start", note)
@@ -144,6 +149,8 @@ def test_an_interrupted_stage_goes_on_and_ends_with_the_same_weights(suite, caps
     assert epochs[0] == (stage, 2), "it must go on at the third epoch, not begin anew"
     for each in STAGES:
         assert suite.record(each, name)["weights_sha256"] == suite.record(each)["weights_sha256"]
+    # What came after it is the very same: it could be taken over from the uninterrupted run.
+    assert suite.record("inversion_generated", name)["adopted_from"] == "whole"
     with np.load(suite.folder(name) / "samples.npz") as a, np.load(suite.folder() / "samples.npz") as b:
         assert np.array_equal(a["seismic"], b["seismic"])
 
@@ -164,11 +171,45 @@ def test_single_stages_use_the_run_s_weights(suite, capsys):
 
 
 def test_a_stage_that_builds_on_another_wants_it_first(suite, capsys):
-    assert suite.call("fit", "--stage", "paired", name="fresh") == 2
+    assert suite.call("fit", "--stage", "paired", "--no_adoption", name="fresh") == 2
     assert "stage autoencoder is not finished; run it first" in capsys.readouterr().err
-    assert suite.call("fit", "--stage", "autoencoder", name="fresh") == 0
-    assert suite.call("fit", "--stage", "paired", name="fresh") == 0
+    assert suite.call("fit", "--stage", "autoencoder", "--no_adoption", name="fresh") == 0
+    assert suite.call("fit", "--stage", "paired", "--no_adoption", name="fresh") == 0
     assert suite.record("paired", "fresh")["weights_sha256"] == suite.record("paired")["weights_sha256"]
+
+
+def test_a_stage_that_another_run_has_finished_is_taken_over_and_is_what_training_would_give(suite, capsys):
+    option = ["--shared.model.seismic_decoder", "cnn"]
+    assert suite.call("run", *option, name="cnn") == 0
+    said = capsys.readouterr().err
+    assert "stage autoencoder: adopt (" in said
+    assert "stage paired: anew" in said
+    assert "stage diffusion: adopt (" in said
+    assert suite.record("autoencoder", "cnn")["adopted_from"]
+    for stage in STAGES:
+        assert suite.call("fit", "--stage", stage, *option, "--no_adoption", name="cnn-alone") == 0
+        assert suite.record(stage, "cnn-alone")["weights_sha256"] == suite.record(stage, "cnn")["weights_sha256"]
+    assert "adopt (" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("variant", [name for name in EXPERIMENT.variants if name != "ub_diff"])
+def test_every_variant_generates_and_is_judged_alike(suite, variant):
+    assert suite.call("run", "--variant", variant, name=variant) == 0
+    metrics = json.loads((suite.folder(variant) / "metrics.json").read_text())
+    whole = json.loads((suite.folder() / "metrics.json").read_text())
+    judged = {name for name in whole if name.split("/")[0] in ("velocity", "seismic", "physics", "inversion", "latent")}
+    assert judged <= set(metrics)
+    assert metrics["physics/relative_l2"] != whole["physics/relative_l2"]
+    assert metrics["inversion/real/mae"] == whole["inversion/real/mae"], "the control is the same network"
+
+
+def test_variants_have_run_folders_of_their_own_and_a_misspelt_one_is_refused(capsys, tmp_path):
+    assert main(EXPERIMENT, ["run", "--variant", "jiont", "--run_root", str(tmp_path)]) == 2
+    assert "did you mean 'joint'" in capsys.readouterr().err
+    code = main(EXPERIMENT, ["run", "--preset", "tiny", "--variant", "joint", "--config", str(SMOKE), "--run_root",
+                             str(tmp_path), "--generator.model.latent_dim", "3"])  # fmt: skip
+    assert code == 2
+    assert "there is no block 'generator'; did you mean 'generate'" in capsys.readouterr().err
 
 
 def test_the_resolved_settings_give_the_same_run(suite, capsys, tmp_path):
@@ -178,7 +219,7 @@ def test_the_resolved_settings_give_the_same_run(suite, capsys, tmp_path):
     path = tmp_path / "resolved.yaml"
     path.write_text(yaml.safe_dump(printed))
     assert suite.call("run", "--config", str(path)) == 0
-    assert capsys.readouterr().err.count("skip (finished before)") == 4
+    assert capsys.readouterr().err.count("skip (finished before)") == N_STAGES
 
 
 @pytest.mark.parametrize("preset", presets("ubdiff"))

@@ -5,15 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lightning_modules.errors import ModuleError
-from lightning_modules.ubdiff.denoiser import Denoiser
-from lightning_modules.ubdiff.encoder import VelocityEncoder
 from lightning_modules.ubdiff.epoch_draws import draw_epoch
 from lightning_modules.ubdiff.module import UBDiffModule
-from lightning_modules.ubdiff.seismic_decoder import SeismicDecoder
-from lightning_modules.ubdiff.velocity_decoder import VelocityDecoder
 from tests.lightning_modules.ubdiff.fake_pairs import (
     SMALL,
     RandomPairs,
@@ -33,10 +30,13 @@ VELOCITY_SIDE = {"encoder", "to_velocity_latent", "velocity_decoder"}
 SEISMIC_SIDE = {"to_seismic_latent", "seismic_decoder"}
 STAGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"stage": "autoencoder"}, VELOCITY_SIDE),
-    ({"stage": "paired", "freeze": True}, SEISMIC_SIDE),
-    ({"stage": "paired", "freeze": False}, VELOCITY_SIDE | SEISMIC_SIDE),
+    ({"stage": "paired", "freeze": "both"}, SEISMIC_SIDE),
+    ({"stage": "paired", "freeze": "none"}, VELOCITY_SIDE | SEISMIC_SIDE),
     ({"stage": "diffusion"}, {"denoiser"}),
+    ({"stage": "paired", "freeze": "encoder"}, (VELOCITY_SIDE | SEISMIC_SIDE) - {"encoder"}),
+    ({"stage": "paired", "freeze": "velocity_decoder"}, {"encoder"} | SEISMIC_SIDE),
 ]
+THAWED: tuple[dict[str, Any], set[str]] = ({"stage": "paired", "thaw_after": 2}, VELOCITY_SIDE | SEISMIC_SIDE)
 OPTIONS: list[dict[str, Any]] = [
     {"stage": "paired", "seismic_decoder": "cnn"},
     {"stage": "paired", "seismic_decoder": "single_token"},
@@ -63,7 +63,9 @@ def test_each_stage_trains_its_own_networks_and_no_other(
     assert changed_parts(before, module.state_dict()) == trained | own_state
 
 
-@pytest.mark.parametrize(("settings", "trained"), [*STAGES[:3], (OPTIONS[0], SEISMIC_SIDE), (OPTIONS[1], SEISMIC_SIDE)])
+@pytest.mark.parametrize(
+    ("settings", "trained"), [*STAGES[:3], *STAGES[4:], THAWED, (OPTIONS[0], SEISMIC_SIDE), (OPTIONS[1], SEISMIC_SIDE)]
+)
 def test_every_trainable_weight_gets_a_gradient_in_every_step(settings: dict[str, Any], trained: set[str]) -> None:
     # What DistributedDataParallel without find_unused_parameters asks for.
     module = UBDiffModule(**settings, **SMALL, amplitude_weight=0.1)
@@ -83,7 +85,7 @@ def test_what_is_frozen_stays_in_evaluation_mode() -> None:
     assert not module.networks.velocity_decoder.training
 
 
-@pytest.mark.parametrize("settings", [*(settings for settings, _ in STAGES), *OPTIONS])
+@pytest.mark.parametrize("settings", [*(settings for settings, _ in STAGES[:4]), *OPTIONS])
 def test_each_stage_learns_what_it_is_shown(settings: dict[str, Any]) -> None:
     # Four samples over and over, by the stage's own step: the loss has to fall well below its start.
     torch.manual_seed(0)
@@ -153,7 +155,7 @@ def test_a_checkpoint_carries_everything_to_the_next_stage(tmp_path: Path, netwo
 
 def test_without_two_steps_everything_learns_from_the_pairs_alone(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    module = UBDiffModule("paired", **SMALL, freeze=False)
+    module = UBDiffModule("paired", **SMALL, freeze="none")
     before = {name: value.clone() for name, value in module.state_dict().items()}
     trainer = quiet_trainer(tmp_path, max_epochs=8)
     trainer.fit(module, loader(), loader(6))
@@ -171,23 +173,32 @@ def test_without_two_steps_everything_learns_from_the_pairs_alone(tmp_path: Path
     assert evaluation.predict_step(torch.arange(2), 0).seismic.isfinite().all()
 
 
-def test_the_default_networks_start_from_the_same_random_numbers_as_ever() -> None:
-    # A seed's result of before there was a choice must come out again: this order, and nothing else drawn on the way.
+def test_each_network_starts_from_random_numbers_of_its_own() -> None:
     torch.manual_seed(0)
-    state = UBDiffModule(**SMALL).networks.state_dict()
+    plain = UBDiffModule(**SMALL).state_dict()
     torch.manual_seed(0)
-    wanted = {
-        "encoder": VelocityEncoder(70, 16, (8, 8), (5, 2), 1),
-        "velocity_decoder": VelocityDecoder(70, 16, (8, 8), (5, 2), 1, 4),
-        "seismic_decoder": SeismicDecoder(16, 5, 30, 70, 8, 16, 1, 2),
-        "denoiser": Denoiser(16, 32, 2),
-        "to_velocity_latent": torch.nn.Linear(16, 16),
-        "to_seismic_latent": torch.nn.Linear(16, 16),
-    }
-    for part, network in wanted.items():
-        for name, value in network.state_dict().items():
-            assert torch.equal(state.pop(f"{part}.{name}"), value), (part, name)
-    assert {name.split(".")[0] for name in state} == {"averaged_denoiser", "latent_scaler"}
+    other = UBDiffModule(**SMALL, seismic_decoder="cnn", denoiser="unet_1d").state_dict()
+    shared = {name: value for name, value in plain.items() if "seismic_decoder" not in name and "denoiser" not in name}
+    assert len(shared) > 10
+    assert all(torch.equal(other[name], value) for name, value in shared.items())
+    torch.manual_seed(1)
+    assert changed_parts(plain, UBDiffModule(**SMALL).state_dict()) >= VELOCITY_SIDE | SEISMIC_SIDE
+
+
+def test_networks_that_no_stage_has_trained_may_be_absent_and_of_another_kind(tmp_path: Path) -> None:
+    path = trained_checkpoint(tmp_path)
+    content = torch.load(path, weights_only=True)
+    velocity_side = tuple(f"networks.{part}." for part in VELOCITY_SIDE)
+    content["state_dict"] = {k: w for k, w in content["state_dict"].items() if k.startswith(velocity_side)}
+    torch.save(content, path)
+    module = UBDiffModule("paired", **SMALL, seismic_decoder="cnn", denoiser="unet_1d", initial_weights=str(path))
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    module.setup("fit")
+    assert changed_parts(before, module.state_dict()) == VELOCITY_SIDE
+    content["hyper_parameters"]["stage"] = "diffusion"
+    torch.save(content, path)
+    with pytest.raises(ModuleError, match="has other layers"):
+        UBDiffModule("evaluate", **SMALL, initial_weights=str(path)).setup("test")
 
 
 def evaluator(tmp_path: Path, **settings: Any) -> UBDiffModule:
@@ -285,17 +296,29 @@ def test_a_setting_that_no_network_reads_does_not_part_a_checkpoint(tmp_path: Pa
     UBDiffModule("paired", **(SMALL | network | unread), initial_weights=str(path)).setup("fit")
 
 
-def test_a_checkpoint_from_before_there_was_a_choice_holds_the_defaults(tmp_path: Path) -> None:
+def test_another_seismic_decoder_than_the_checkpoint_s_is_refused(tmp_path: Path) -> None:
     path = trained_checkpoint(tmp_path)
-    content = torch.load(path, weights_only=True)
-    options = ("seismic_decoder", "cnn_width", "single_token_width", "single_token_depth")
-    for name in (*options, "denoiser", "unet_width", "unet_multipliers"):
-        del content["hyper_parameters"][name]
-    torch.save(content, path)
-    UBDiffModule("paired", **SMALL, initial_weights=str(path)).setup("fit")
     other = UBDiffModule("paired", **SMALL, seismic_decoder="cnn", initial_weights=str(path))
     with pytest.raises(ModuleError, match="made with seismic_decoder = patch_transformer, but cnn is wanted"):
         other.setup("fit")
+
+
+def test_what_is_frozen_thaws_in_the_epoch_that_was_asked_for(tmp_path: Path) -> None:
+    parts = []
+
+    class Note(Callback):
+        def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            self.before = {name: value.clone() for name, value in pl_module.state_dict().items()}
+
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            parts.append(changed_parts(self.before, pl_module.state_dict()))
+
+    weights = str(trained_checkpoint(tmp_path))
+    module = UBDiffModule("paired", **SMALL, thaw_after=2, initial_weights=weights, weight_decay=0.1)
+    trainer = quiet_trainer(tmp_path, max_epochs=3)
+    trainer.callbacks.append(Note())  # type: ignore[attr-defined]
+    trainer.fit(module, loader(), loader(6))
+    assert parts == [SEISMIC_SIDE, SEISMIC_SIDE, VELOCITY_SIDE | SEISMIC_SIDE]
 
 
 def test_an_evaluation_refuses_another_prediction(tmp_path: Path) -> None:
@@ -362,7 +385,7 @@ def test_a_frozen_stage_refuses_networks_that_nobody_trained(tmp_path: Path, sta
 
 
 def test_pairs_without_seismic_are_refused(tmp_path: Path) -> None:
-    module = UBDiffModule("paired", **SMALL, freeze=False)
+    module = UBDiffModule("paired", **SMALL, freeze="none")
     with pytest.raises(ModuleError, match=r"data\.content to 'pairs'"):
         quiet_trainer(tmp_path).fit(module, loader(with_seismic=False))
 

@@ -1,0 +1,139 @@
+"""Seismic decoder D_s that knows where waves go: a learned Kirchhoff sum over the reflectors of the decoded map.
+
+A reflected wave arrives when it has travelled from the source to a reflector and on to the receiver. A decoder that has
+nothing but the co-latent must learn that from a few hundred pairs. This one reads the decoded map v' = D_v(W_v z)
+beside z'_s and sums, as Kirchhoff modelling does, over the points at which v' changes downwards,
+
+    d(s, r, t) = sum_points R a_s a_r  [ sum_k c_k(s, r) w_k(t - tau_s - tau_r) ]
+
+with the reflection coefficient R = (v_below - v_above) / (v_below + v_above). Times tau of one leg are those of a
+straight ray in the layered medium that it crosses (shifted hyperbola: Castle 1994, Geophysics 59, 983-999), plus a
+learned correction; learned too are the amplitudes a, the responses c_k of a point to a pair of legs (angles, local dip,
+velocities and the latent decide), and the wavelets w_k. It simulates nothing: one scattering, no multiples, and
+everything in the sum that is a number and not a time is trained on the n pairs. That is a deviation from the paper,
+whose D_s is a transformer (`seismic_decoder`, kept) that reads the latent alone.
+
+The output is the reflections in raw amplitude, to which the exact direct wave is added. No gradient runs into the map.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.ubdiff.geometry import PEAK_FREQUENCY_HZ, SHOT_COLUMNS, TIME_STEPS_MS, WAVELET_DELAY_S
+from lightning_modules.ubdiff.rays import N_LEG_FEATURES, Legs, legs_of
+
+BIN_S = 0.004
+"""Time step in which arrivals are collected: an eighth of the shortest period of note."""
+HALF_TAPS = 22
+"""Wavelets reach so many bins to either side."""
+BLOCK_BINS = 50
+N_BLOCKS = 5
+N_BINS = N_BLOCKS * BLOCK_BINS + 2 * HALF_TAPS + 2
+"""Two more than are read: they take what arrives after the end of the gather."""
+N_WAVELETS = 4
+COLUMN_STEP = 3
+"""Points of every third column stand for their neighbours: 30 m are less than half of most wavelengths."""
+MAPS_AT_ONCE = 2
+TIME_CORRECTION_S = 0.002
+N_RECEIVERS = 70
+
+
+class KirchhoffDecoder(nn.Module):
+    """Seismic latent and decoded map to reflections.
+
+    Args:
+        latent_dim: Length of z'_s.
+        n_time: Time samples of a gather of one second.
+        width: Hidden width of the response of a point to a pair of legs.
+        least_reflection: Points whose reflection coefficient is not above it are left out.
+    """
+
+    shots: Tensor
+    resample: Tensor
+    tap: Tensor
+    tap_is_inside: Tensor
+
+    def __init__(self, latent_dim: int, n_time: int, width: int = 16, least_reflection: float = 2e-3) -> None:
+        super().__init__()
+        self.n_time, self.width, self.least_reflection = n_time, width, least_reflection
+        hidden = 2 * width
+        self.leg = nn.Linear(N_LEG_FEATURES, hidden)
+        self.latent_shift = nn.Linear(latent_dim, hidden, bias=False)
+        nn.init.zeros_(self.latent_shift.weight)
+        self.leg_out = nn.Linear(hidden, 2 * width + 2)
+        self.response = nn.Linear(width, N_WAVELETS)
+        self.wavelets = nn.Parameter(_starting_wavelets())
+        # One block of output times reads BLOCK_BINS + 2 HALF_TAPS bins: a Toeplitz matrix, the same for all blocks.
+        offset = torch.arange(BLOCK_BINS + 2 * HALF_TAPS)[:, None] - torch.arange(BLOCK_BINS)
+        self.register_buffer("tap", offset.clamp(0, 2 * HALF_TAPS), persistent=False)
+        self.register_buffer("tap_is_inside", (offset >= 0) & (offset <= 2 * HALF_TAPS), persistent=False)
+        self.register_buffer("resample", _resampling(n_time), persistent=False)
+        self.register_buffer("shots", torch.tensor(SHOT_COLUMNS), persistent=False)
+
+    def forward(self, latent: Tensor, velocity: Tensor) -> Tensor:
+        """Map z'_s `(batch, latent_dim)` and normalised maps `(batch, 1, 70, 70)` to raw amplitude.
+
+        Returns:
+            Reflections `(batch, shot, time, receiver)`.
+        """
+        # A few maps at a time: what they need is then small enough to be kept and used again.
+        parts = zip(latent.split(MAPS_AT_ONCE), velocity.split(MAPS_AT_ONCE), strict=True)
+        return torch.cat([self._reflections(*part) for part in parts])
+
+    def _reflections(self, latent: Tensor, velocity: Tensor) -> Tensor:
+        with torch.no_grad():
+            legs = legs_of(velocity.detach(), self.least_reflection, COLUMN_STEP)
+        collected = self._collect(legs, latent)
+        matrix = (self.wavelets[:, self.tap] * self.tap_is_inside).permute(1, 0, 2).flatten(0, 1)
+        blocks = collected.unfold(1, len(matrix), BLOCK_BINS * N_WAVELETS)  # (trace, block, bin * wavelet)
+        traces = (blocks.reshape(-1, len(matrix)) @ matrix).view(-1, N_BLOCKS * BLOCK_BINS) @ self.resample
+        return traces.view(len(latent), len(SHOT_COLUMNS), N_RECEIVERS, -1).transpose(2, 3)
+
+    def _collect(self, legs: Legs, latent: Tensor) -> Tensor:
+        """Add up the points' responses at their times, `(batch * shot * receiver, bin * wavelet)`."""
+        width, shots = self.width, self.shots
+        shift = self.latent_shift(latent)[legs.sample][:, None]
+        out = self.leg_out(nn.functional.gelu(self.leg(legs.features) + shift))  # (point, column, ...)
+        time = legs.time_s + TIME_CORRECTION_S * out[..., -1]
+        amplitude = (1.0 + 0.3 * out[..., -2]) / (legs.time_s + 0.03).sqrt()
+        both = out[:, shots, None, :width] + out[:, None, :, width : 2 * width]  # (point, shot, receiver, width)
+        responses = self.response(torch.relu(both)).flatten(0, 2)
+        scale = amplitude[:, shots, None] * (amplitude * legs.reflection[:, None])[:, None, :]
+        bins = (time[:, shots, None] + time[:, None, :]) / BIN_S + (WAVELET_DELAY_S / BIN_S + HALF_TAPS)
+        bins = bins.clamp(0.0, N_BINS - 1.5)  # what comes too late goes where nobody reads
+        below = bins.detach().floor()
+        later = scale * (bins - below)  # the share of the later of two neighbouring bins
+        pair = torch.arange(len(shots) * N_RECEIVERS, device=latent.device).view(len(shots), N_RECEIVERS)
+        row = ((legs.sample[:, None, None] * pair.numel() + pair) * N_BINS + below.long()).flatten()
+        collected = scale.new_zeros(len(latent) * pair.numel() * N_BINS, N_WAVELETS)
+        collected = collected.index_add(0, row, responses * (scale - later).flatten()[:, None])
+        collected = collected.index_add(0, row + 1, responses * later.flatten()[:, None])
+        by_trace: Tensor = collected.view(-1, N_BINS * N_WAVELETS)
+        return by_trace
+
+
+def _starting_wavelets() -> Tensor:
+    """Start from the source's wavelet, half-differentiated as a sum over a line needs, and its Hilbert transform."""
+    time = BIN_S * torch.arange(-HALF_TAPS, HALF_TAPS + 1)
+    squared = (math.pi * PEAK_FREQUENCY_HZ * time).square()
+    ricker = (1.0 - 2.0 * squared) * torch.exp(-squared)
+    n = 256
+    spectrum = torch.fft.rfft(ricker, n)
+    half_derivative = torch.sqrt(2j * math.pi * torch.fft.rfftfreq(n, BIN_S) / (2.0 * PEAK_FREQUENCY_HZ))
+    wavelets = 0.02 * torch.randn(N_WAVELETS, len(ricker))
+    wavelets[0] += torch.fft.irfft(spectrum * half_derivative, n)[: len(ricker)]
+    wavelets[1] += torch.fft.irfft(1j * spectrum * half_derivative, n)[: len(ricker)]
+    wavelets[2] += ricker
+    return wavelets
+
+
+def _resampling(n_time: int) -> Tensor:
+    """Matrix from bins of 4 ms to a gather's own times, `(bin, n_time)`: a windowed sinc, exact where they agree."""
+    stride_ms = -(-TIME_STEPS_MS // n_time)  # the data keep every so-many-th millisecond
+    wanted = torch.arange(n_time, dtype=torch.float64) * stride_ms / (1000.0 * BIN_S)
+    distance = wanted - torch.arange(N_BLOCKS * BLOCK_BINS, dtype=torch.float64)[:, None]
+    reach = 8.0
+    window = torch.where(distance.abs() < reach, torch.cos(0.5 * math.pi * distance / reach).square(), 0.0)
+    return (torch.sinc(distance) * window).float()
