@@ -161,7 +161,10 @@ def sampling_speed(
     module = UBDiffModule(stage="evaluate", **settings).eval()
     index, chosen = torch.arange(batch), module.hparams
     with torch.no_grad():
-        sample = partial(module.networks.sample_latents, index, 0, chosen["sampler"], chosen["n_sampling_steps"])
+        sample = partial(
+            module.networks.sample_latents, index, 0, chosen["sampler"], chosen["n_sampling_steps"],
+            chosen["n_refinements"],
+        )  # fmt: skip
         latent = sample()
         sampling = [each / batch for each in cpu_seconds(sample, repeats)]
         decoding = [each / batch for each in cpu_seconds(partial(module.decode, latent), repeats)]

@@ -262,7 +262,7 @@ class Pipeline:
         if plan.action == "adopt":
             if self.ranks.is_leader:
                 adopt(self.folder, stage, Path(plan.source), self._initial_weights(stage), self._computed[stage.name])
-        elif stage.fits or self.ranks.is_leader:
+        elif stage.fits or self.ranks.is_leader or self.ranks.are_joined:
             self._run_stage(stage, plan)
 
     def _products(self, stage: Stage) -> list[Path]:
@@ -274,7 +274,9 @@ class Pipeline:
         reset_peak_memory()
         started = time.perf_counter()
         resources = StageResources()
-        callbacks: list[Callback] = [resources, StageProgress(stage.name), *self._stage_callbacks(stage)]
+        callbacks: list[Callback] = [resources]
+        if stage.fits or self.ranks.is_leader:
+            callbacks += [StageProgress(stage.name), *self._stage_callbacks(stage)]
         settings = merge(
             self.settings[stage.name],
             self._paths(stage),

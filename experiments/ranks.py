@@ -66,6 +66,15 @@ class Ranks:
             self._group = dist.new_group(backend="gloo", timeout=_PATIENCE)
         return self._group
 
+    @property
+    def are_joined(self) -> bool:
+        """Whether there is a process group.
+
+        Lightning's trainer then waits for the other ranks even in a stage that it runs on one device: they must go
+        through it too, and throw away what comes out.
+        """
+        return not self._alone and dist.is_initialized()
+
     def leave(self) -> None:
         """End the process group; called by every rank when no stage needs the others any more.
 

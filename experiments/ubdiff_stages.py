@@ -22,7 +22,7 @@ SEISMIC_SIDE = ("networks.to_seismic_latent.", "networks.seismic_decoder.", "net
 DENOISER = ("networks.denoiser.", "networks.averaged_denoiser.", "networks.latent_scaler.")
 
 # Settings of networks and data that the early stages have nothing to do with.
-_SAMPLING = ("model.sampler", "model.n_sampling_steps", "data.n_generated", "data.n_test_pairs")
+_SAMPLING = ("model.sampler", "model.n_sampling_steps", "model.n_refinements", "data.n_generated", "data.n_test_pairs")
 _DENOISING = (
     "model.denoiser",
     "model.unet_",

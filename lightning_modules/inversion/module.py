@@ -15,6 +15,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from lightning_modules.errors import ModuleError
+from lightning_modules.inversion.checkpoint import load_inversion_net
 from lightning_modules.inversion.network import InversionNet
 from lightning_modules.inversion.quality import InversionErrors
 from lightning_modules.ubdiff.learning_rate import learning_rate_factor
@@ -52,9 +53,10 @@ class InversionNetModule(LightningModule):
         schedule: `constant` as in the benchmark, `cosine` to zero over the whole training, or `step`: 0.98 every 10
             epochs.
         warmup_steps: Steps over which the rate first rises.
+        initial_weights: Checkpoint of an inversion network of the same size, to go on from or to be judged.
 
     Raises:
-        ModuleError: If a setting is impossible.
+        ModuleError: If a setting is impossible, or `initial_weights` does not fit.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class InversionNetModule(LightningModule):
         adam_betas: tuple[float, float] = (0.9, 0.999),
         schedule: Literal["cosine", "step", "constant"] = "constant",
         warmup_steps: int = 0,
+        initial_weights: str | None = None,
     ) -> None:
         super().__init__()
         if min(absolute_weight, squared_weight) < 0.0 or absolute_weight + squared_weight == 0.0:
@@ -80,6 +83,21 @@ class InversionNetModule(LightningModule):
         self.save_hyperparameters()
         self.network = InversionNet(n_time, width, keep_every, input_gain)
         self.test_errors = InversionErrors()
+        self._has_weights = False
+
+    def setup(self, stage: str) -> None:
+        """Load `initial_weights`; a checkpoint to resume from comes afterwards and wins."""
+        path = self.hparams["initial_weights"]
+        if path is None or self._has_weights:
+            return
+        try:
+            self.network.load_state_dict(load_inversion_net(path).state_dict())
+        except RuntimeError as error:
+            raise ModuleError(
+                f"initial_weights: the network in {path} has another size than n_time, width and keep_every make; give "
+                f"the same settings as it was trained with."
+            ) from error
+        self._has_weights = True
 
     def forward(self, seismic: Tensor) -> Tensor:
         """Invert gathers `(batch, 5, n_time, 70)` into velocity maps `(batch, 1, 70, 70)`, all normalised."""

@@ -79,7 +79,7 @@ class KirchhoffDecoder(nn.Module):
             Reflections `(batch, shot, time, receiver)`.
         """
         # A few maps at a time: what they need is then small enough to be kept and used again.
-        parts = zip(latent.split(MAPS_AT_ONCE), velocity.split(MAPS_AT_ONCE), strict=True)
+        parts = zip(*(torch.split(each, MAPS_AT_ONCE) for each in (latent, velocity)), strict=True)
         return torch.cat([self._reflections(*part) for part in parts])
 
     def _reflections(self, latent: Tensor, velocity: Tensor) -> Tensor:

@@ -72,6 +72,7 @@ class UBDiffModule(LightningModule):
         n_diffusion_steps: T (paper: 256).
         sampler: `ddpm` takes all T steps; `ddim` and `dpm_solver_2m` take `n_sampling_steps`.
         n_sampling_steps: Steps of the fast samplers.
+        n_refinements: Passes through the velocity autoencoder that bring a drawn latent nearer to those of maps.
         sampling_seed: With a sample's number, all that a generated pair depends on; with the epoch, all chance in
             training.
         freeze: Stage `paired`: what stays as it was, `both` encoder and velocity decoder (Eq. 3), one of them, or
@@ -123,6 +124,7 @@ class UBDiffModule(LightningModule):
         n_diffusion_steps: int = 256,
         sampler: Literal["ddpm", "ddim", "dpm_solver_2m"] = "dpm_solver_2m",
         n_sampling_steps: int = 20,
+        n_refinements: int = 0,
         sampling_seed: int = 0,
         freeze: Literal["none", "encoder", "velocity_decoder", "both"] = "both",
         thaw_after: int | None = None,
@@ -360,10 +362,8 @@ class UBDiffModule(LightningModule):
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> GeneratedPairs:
         """Generate the pairs of these sample numbers `(batch,)`, each from its own seed."""
-        settings = self.hparams
-        latent = self.networks.sample_latents(
-            batch, settings["sampling_seed"], settings["sampler"], settings["n_sampling_steps"]
-        )
+        names = ("sampling_seed", "sampler", "n_sampling_steps", "n_refinements")
+        latent = self.networks.sample_latents(batch, *(self.hparams[name] for name in names))
         return GeneratedPairs(batch, latent, *self.decode(latent))
 
     # -- optimisation

@@ -101,7 +101,9 @@ class PairGenerator(nn.Module):
         return torch.sinh(output)
 
     @torch.no_grad()
-    def sample_latents(self, index: Tensor, seed: int, sampler: str, n_solver_steps: int) -> Tensor:
+    def sample_latents(
+        self, index: Tensor, seed: int, sampler: str, n_solver_steps: int, n_refinements: int = 0
+    ) -> Tensor:
         """Draw co-latents with the averaged denoiser.
 
         Args:
@@ -109,6 +111,7 @@ class PairGenerator(nn.Module):
             seed: Seed of the whole set.
             sampler: `ddpm`, `ddim` or `dpm_solver_2m`.
             n_solver_steps: Steps of the two fast ones.
+            n_refinements: How often `refine` is applied to what was drawn.
 
         Returns:
             z, `(batch, latent_dim)`, in -1..1.
@@ -126,7 +129,18 @@ class PairGenerator(nn.Module):
         else:
             solve = ddim_sample if sampler == "ddim" else dpm_solver_2m_sample
             latent = solve(start, denoise, power, solver_steps(power, n_solver_steps))
-        return self.latent_scaler.restore(latent)
+        latent = self.latent_scaler.restore(latent)
+        for _ in range(n_refinements):
+            latent = self.refine(latent)
+        return latent
+
+    def refine(self, latent: Tensor) -> Tensor:
+        """Bring z `(batch, latent_dim)` nearer to the latents of maps: z <- E(D_v(W_v z)).
+
+        A drawn z lies a little off the latents that the autoencoder has seen, and its map is rougher than a
+        reconstruction is. Encoding and decoding it does what it does to any map: it leaves what the autoencoder knows.
+        """
+        return self.encode(self.decode_velocity(latent))
 
     def parts(self) -> dict[str, list[nn.Module]]:
         """The parts by name; each latent's linear map belongs to its decoder."""

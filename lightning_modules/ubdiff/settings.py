@@ -83,6 +83,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             f"n_sampling_steps: got {settings['n_sampling_steps']}; give at most n_diffusion_steps = "
             f"{settings['n_diffusion_steps']}."
         )
+    if settings["n_refinements"] < 0:
+        raise ModuleError(f"n_refinements: got {settings['n_refinements']}; give a whole number of at least 0.")
     if settings["thaw_after"] is not None and settings["thaw_after"] < 0:
         raise ModuleError(f"thaw_after: got {settings['thaw_after']}; give a number of epochs of at least 0, or null.")
     if not 0.0 <= settings["ema_decay"] < 1.0:

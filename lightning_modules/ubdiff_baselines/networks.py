@@ -81,6 +81,10 @@ class SeparateLatents(PairGenerator):
         """Map a pair's latent, or z_s alone, to seismic `(batch, shot, time, receiver)`; the maps are not looked at."""
         return super().decode_seismic(latent[:, -self.modality_dim :])
 
+    def refine(self, latent: Tensor) -> Tensor:
+        """Bring each half nearer to the latents of real samples: through its own autoencoder."""
+        return self.encode_pair(self.decode_velocity(latent), self.decode_seismic(latent))
+
     def parts(self) -> dict[str, list[nn.Module]]:
         """The parts by name; each latent's linear map belongs to its decoder."""
         return {

@@ -161,6 +161,7 @@ def test_single_stages_use_the_run_s_weights(suite, capsys):
     for command, stage, shown in (
         ("validate", "paired", "paired val/loss"),
         ("test", "evaluate", "evaluate test/velocity_mae"),
+        ("test", "inversion_real", "inversion_real test/ssim"),
         ("predict", "evaluate", "evaluate physics/relative_l2"),
     ):
         assert suite.call(command, "--stage", stage) == 0
@@ -266,7 +267,13 @@ WRONG = [
     ("no pairs at all", ["--shared.data.n_pairs", "0"], "n_pairs"),
     ("a seed that is none", ["--seed", "one"], "seed"),
     ("devices that are none", ["--devices", "two"], "devices"),
-    ("an impossible width", ["--shared.model.seismic_heads", "7"], "seismic"),
+    ("an impossible width", ["--shared.model.kirchhoff_width", "0"], "kirchhoff_width"),
+    ("a decoder without what it needs", ["--shared.model.direct_wave", "learned"], "direct_wave"),
+    (
+        "a rival that would be paired by construction",
+        ["--variant", "joint", "--shared.model.direct_wave", "exact"],
+        "direct",
+    ),
 ]
 
 

@@ -82,6 +82,20 @@ def test_the_network_of_a_checkpoint_is_the_one_trained(tmp_path):
         assert torch.equal(network(gathers), module.eval()(gathers))
 
 
+def test_initial_weights_are_taken_and_another_size_is_refused(tmp_path):
+    trainer = quiet_trainer(tmp_path)
+    trained = made()
+    trainer.fit(trained, loader())
+    trainer.save_checkpoint(tmp_path / "net.ckpt")
+    torch.manual_seed(1)
+    module = InversionNetModule(**SMALL, initial_weights=str(tmp_path / "net.ckpt"))
+    module.setup("test")
+    for name, value in trained.network.state_dict().items():
+        assert torch.equal(value, module.network.state_dict()[name]), name
+    with pytest.raises(ModuleError, match=r"net\.ckpt has another size"):
+        made(width=0.1, initial_weights=str(tmp_path / "net.ckpt")).setup("test")
+
+
 def test_checkpoints_of_others_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(ModuleError, match=r"there is no file .*absent.ckpt; run the stage"):
         load_inversion_net(tmp_path / "absent.ckpt")
