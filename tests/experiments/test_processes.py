@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "tests" / "smoke.yaml"
 STAGES = ("autoencoder", "paired", "diffusion")
 EPOCHS = 8
+N_STAGES = 9
 
 pytestmark = pytest.mark.slow
 
@@ -106,9 +108,15 @@ def test_two_ranks_give_what_one_gives(runs):
     assert said.count("stage autoencoder: anew") == 1
     one, two = runs.metrics("whole"), runs.metrics("ddp")
     assert one.keys() == two.keys()
-    one.pop("physics/clipped_cells")  # a count of crossings of a threshold, which rounding alone may move
+    # A count of crossings of a threshold, which rounding alone may move; what is fitted to twelve pairs in more
+    # dimensions than that; spreads over partings of twelve samples; and networks that learned from generated pairs,
+    # which differ in the last bits: those are compared below, on the same pairs.
+    elsewhere = ("physics/clipped_cells", "latent/", "inversion_generated", "inversion/generated")
+    compared = {k: v for k, v in one.items() if not k.startswith(elsewhere) and not k.endswith("_sd")}
     wrong = {
-        name: (value, two[name]) for name, value in one.items() if two[name] != pytest.approx(value, rel=2e-3, abs=1e-4)
+        name: (value, two[name])
+        for name, value in compared.items()
+        if two[name] != pytest.approx(value, rel=2e-3, abs=1e-4)
     }
     assert not wrong
     for stage, starts_from in zip(STAGES, (None, *STAGES), strict=False):
@@ -119,7 +127,13 @@ def test_two_ranks_give_what_one_gives(runs):
             name, "--devices", "2", "--stage", stage, f"--{stage}.model.initial_weights", weights, command="fit"
         )
         assert runs.first_loss(name, stage) == pytest.approx(runs.first_loss("whole", stage), rel=1e-5), stage
-    assert runs.finish("ddp", "--devices", "2").count("skip (finished before)") == 4
+    for stage in ("inversion_real", "inversion_generated", "inversion_generated_maps_exact_simulator"):
+        name = f"ddp-{stage}"
+        runs.folder(name).mkdir()
+        shutil.copy(runs.folder("whole") / "samples.npz", runs.folder(name))
+        runs.finish(name, "--devices", "2", "--stage", stage, command="fit")
+        assert runs.first_loss(name, stage) == pytest.approx(runs.first_loss("whole", stage), rel=1e-5), stage
+    assert runs.finish("ddp", "--devices", "2").count("skip (finished before)") == N_STAGES
 
 
 def test_two_killed_ranks_go_on_where_they_were(runs):
@@ -142,7 +156,7 @@ def test_ranks_that_torchrun_starts_agree(runs):
             command, cwd=ROOT, env=runs.environment, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stderr
-    assert done.stderr.count("skip (finished before)") == 4
+    assert done.stderr.count("skip (finished before)") == N_STAGES
 
 
 def test_make_help_lists_the_commands():
