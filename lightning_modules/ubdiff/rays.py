@@ -3,10 +3,11 @@
 Everything here is geometry and kinematics: no weights, no gradient.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_modules.ubdiff.geometry import CELL_M, SURFACE_ROW, VELOCITY_CENTRE_M_S, VELOCITY_HALF_RANGE_M_S
 
@@ -14,6 +15,9 @@ SEGMENTS = 6
 """Pieces of a straight ray; within one, the medium is that of the piece's middle column."""
 N_LEG_FEATURES = 13
 SLOWEST_M_S, FASTEST_M_S = 500.0, 8000.0
+MARGIN = 27
+"""Columns beyond either side of the map that reflect too. The medium goes on there as it is at the side, and a sum that
+ended with the map would add the diffraction of an edge that is not there; it is let fade out instead."""
 DIP_REACH = 3
 """Columns to either side over which the dip of an interface is measured."""
 
@@ -23,7 +27,7 @@ class Legs(NamedTuple):
 
     Attributes:
         sample: Which map of the batch a point belongs to, int64 `(point,)`.
-        reflection: (v_below - v_above) / (v_below + v_above), `(point,)`.
+        reflection: (v_below - v_above) / (v_below + v_above), `(point,)`; beyond the map's sides it fades out.
         time_s: Travel time of a leg, `(point, column)`.
         features: What a response may depend on, about -1 to 1, `(point, column, N_LEG_FEATURES)`.
     """
@@ -42,16 +46,19 @@ def legs_of(velocity: Tensor, least_reflection: float, column_step: int = 1) -> 
         least_reflection: Points whose reflection coefficient is not above it in size are left out.
         column_step: Take the points of every so-many-th column.
     """
-    speed = (VELOCITY_CENTRE_M_S + VELOCITY_HALF_RANGE_M_S * velocity[:, 0]).clamp(SLOWEST_M_S, FASTEST_M_S)
+    inside = (VELOCITY_CENTRE_M_S + VELOCITY_HALF_RANGE_M_S * velocity[:, 0]).clamp(SLOWEST_M_S, FASTEST_M_S)
+    speed = nn.functional.pad(inside, (MARGIN, MARGIN), mode="replicate")
     above, below = speed[:, SURFACE_ROW:-1], speed[:, SURFACE_ROW + 1 :]
     coefficient = (below - above) / (below + above)
-    first = column_step // 2
+    first = (MARGIN + column_step // 2) % column_step  # inside the map the same columns as without a margin
     sample, row, column = (coefficient[:, :, first::column_step].abs() > least_reflection).nonzero(as_tuple=True)
     column = first + column_step * column
+    beyond = (MARGIN - column).clamp(min=0) + (column - MARGIN - inside.shape[2] + 1).clamp(min=0)
+    fading = torch.cos(0.5 * math.pi * beyond / (MARGIN + 1)).square()
     reflection = coefficient[sample, row, column]
     row = row + SURFACE_ROW  # the last row above the interface
     depth_m = CELL_M * (row + 0.5 - SURFACE_ROW)
-    surface = torch.arange(speed.shape[2], device=speed.device)
+    surface = MARGIN + torch.arange(inside.shape[2], device=speed.device)
     time, quadratic, quartic = _integrals(speed, sample, row, column, surface).unbind(dim=-1)
 
     # A layered medium's travel time to fourth order in the offset (shifted hyperbola).
@@ -78,10 +85,10 @@ def legs_of(velocity: Tensor, least_reflection: float, column_step: int = 1) -> 
         (depth_m / 350.0 - 1.0)[:, None].expand_as(sine),
         (v_above / 1500.0 - 2.0).expand_as(sine),
         (v_below / 1500.0 - 2.0).expand_as(sine),
-        speed[sample, SURFACE_ROW] / 1500.0 - 2.0,
+        inside[sample, SURFACE_ROW] / 1500.0 - 2.0,
         spread - 1.3,
     )
-    return Legs(sample, reflection, time_s, torch.stack(features, dim=-1))
+    return Legs(sample, reflection * fading, time_s, torch.stack(features, dim=-1))
 
 
 def _integrals(speed: Tensor, sample: Tensor, row: Tensor, column: Tensor, surface: Tensor) -> Tensor:
@@ -111,7 +118,7 @@ def _integrals(speed: Tensor, sample: Tensor, row: Tensor, column: Tensor, surfa
 def _dip(speed: Tensor, sample: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """Slope of the interface at each point, `(point,)`: horizontal over vertical change of velocity around it."""
     last = speed.shape[1] - 1
-    left, right = (column - DIP_REACH).clamp(min=0), (column + DIP_REACH).clamp(max=last)
+    left, right = (column - DIP_REACH).clamp(min=0), (column + DIP_REACH).clamp(max=speed.shape[2] - 1)
     around = range(-DIP_REACH, DIP_REACH + 2)
     rows = [(row + shift).clamp(SURFACE_ROW, last) for shift in around]
     change = sum(speed[sample, each, right] - speed[sample, each, left] for each in rows) / (right - left)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.ubdiff import kirchhoff_decoder
+from lightning_modules.ubdiff import kirchhoff_decoder, rays
 from lightning_modules.ubdiff.geometry import SHOT_COLUMNS, WAVELET_DELAY_S
 from lightning_modules.ubdiff.kirchhoff_decoder import BIN_S, HALF_TAPS, KirchhoffDecoder
-from lightning_modules.ubdiff.rays import legs_of
+from lightning_modules.ubdiff.rays import MARGIN, legs_of
 
 
 def layered(*layers: tuple[int, float], n: int = 1) -> Tensor:
@@ -22,17 +22,21 @@ def layered(*layers: tuple[int, float], n: int = 1) -> Tensor:
 
 def test_times_in_a_homogeneous_layer_are_those_of_straight_rays() -> None:
     legs = legs_of(layered((0, 2000.0), (31, 2600.0)), 1e-3)
-    assert len(legs.sample) == 70  # one interface, one point a column
+    assert len(legs.sample) == 70 + 2 * MARGIN  # one interface, one point a column, and the columns beyond the sides
     depth = 10.0 * 29.5  # from row 1 to between rows 30 and 31
-    column = torch.arange(70.0)
-    offset = 10.0 * (column[:, None] - column)
+    surface = torch.arange(70.0)
+    offset = 10.0 * (torch.arange(-MARGIN, 70.0 + MARGIN)[:, None] - surface)
     torch.testing.assert_close(legs.time_s, (offset.square() + depth**2).sqrt() / 2000.0, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(legs.reflection, torch.full((70,), 600.0 / 4600.0))
+    torch.testing.assert_close(legs.reflection[MARGIN:-MARGIN], torch.full((70,), 600.0 / 4600.0))
+    fading = legs.reflection[: MARGIN + 1]
+    assert (fading.diff() > 0).all()
+    assert float(fading[0]) < 0.01 * float(fading[-1])
+    torch.testing.assert_close(legs.reflection, legs.reflection.flip(0))
 
 
 def test_times_in_layers_are_fermats_for_moderate_offsets() -> None:
     legs = legs_of(layered((0, 1800.0), (21, 2400.0), (41, 3200.0)), 1e-3)
-    deep = legs.time_s[70:]  # of the second interface
+    deep = legs.time_s[70 + 2 * MARGIN :][MARGIN:-MARGIN]  # of the second interface, inside the map
     thickness, speed = (195.0, 200.0), (1800.0, 2400.0)
     vertical = sum(h / v for h, v in zip(thickness, speed, strict=True))
     assert float(deep[35, 35]) == pytest.approx(vertical, rel=1e-5)
@@ -120,3 +124,18 @@ def test_every_weight_learns_and_the_map_does_not() -> None:
     assert velocity.grad is None
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in decoder.parameters())
     assert latent.grad is not None
+
+
+def test_a_source_at_the_side_of_the_map_sees_a_whole_reflector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a flat reflector the trace above the source is the same in the middle of the map and at its side."""
+
+    def difference() -> float:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            gather = KirchhoffDecoder(8, 250)(torch.zeros(1, 8), layered((0, 2000.0), (26, 2600.0)))[0]
+        middle, side = gather[2, :, SHOT_COLUMNS[2]], gather[0, :, SHOT_COLUMNS[0]]
+        return float((middle - side).norm() / middle.norm())
+
+    assert difference() < 0.15  # points stand in every third column: not to the last bit
+    monkeypatch.setattr(rays, "MARGIN", 0)
+    assert difference() > 0.4
