@@ -74,9 +74,9 @@ class EvaluationFigures(Callback):
         )
         self._save(consistency, "physics_consistency.png", trainer)
         distances = frechet_figures.frechet_ratios(self.frechet.metrics, self.frechet.features)
-        self._save(distances, "frechet.png", trainer, frechet_figures.caption(self.frechet.features))
+        self._save(distances, "frechet.png", trainer)
 
-    def _save(self, figure: Any, name: str, trainer: Trainer, said: str = "") -> None:
+    def _save(self, figure: Any, name: str, trainer: Trainer) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         kinds = {
             "real": "real maps and gathers",
@@ -84,7 +84,7 @@ class EvaluationFigures(Callback):
             "synthetic": "synthetic maps, gathers simulated from them",
         }
         provenance = f"{data.family.name}: {kinds[data.source.kind]}; run {self.folder.root.name}"
-        figures.save(figure, self.folder.figures / name, "\n".join(filter(None, (provenance, said))))
+        figures.save(figure, self.folder.figures / name, provenance)
 
 
 def autoencoder_callbacks(folder: RunFolder, settings: Mapping[str, Any]) -> list[Callback]:
