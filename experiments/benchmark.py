@@ -12,6 +12,7 @@ Preset `tiny` decodes 250 time samples where the others decode 1,000.
 import argparse
 import importlib.util
 import json
+import os
 import statistics
 import sys
 import time
@@ -139,7 +140,11 @@ def preset_model(preset: str) -> dict[str, Any]:
 
 
 def sampling_speed(
-    settings: dict[str, Any], repeats: int, batch: int, taken_steps: int | None = None
+    settings: dict[str, Any],
+    repeats: int,
+    batch: int,
+    velocity_m_s: npt.NDArray[np.float32],
+    taken_steps: int | None = None,
 ) -> tuple[Speed, list[Timing]]:
     """Time a module's sampling of latents and their decoding.
 
@@ -147,6 +152,8 @@ def sampling_speed(
         settings: Of `UBDiffModule`.
         repeats: Counted repetitions.
         batch: Pairs at once.
+        velocity_m_s: Maps `(n, 70, 70)` for a seismic decoder that reads the map: what an untrained velocity decoder
+            makes is no map, and says nothing of the time that one takes.
         taken_steps: With DDPM, how many of its `PAPER_STEPS` equal steps to take before multiplying.
 
     Returns:
@@ -154,6 +161,7 @@ def sampling_speed(
     """
     import torch
 
+    from datamodules.simulate.direct_wave import direct_wave_series
     from lightning_modules.ubdiff.module import UBDiffModule
 
     if taken_steps is not None:
@@ -167,7 +175,15 @@ def sampling_speed(
         )  # fmt: skip
         latent = sample()
         sampling = [each / batch for each in cpu_seconds(sample, repeats)]
-        decoding = [each / batch for each in cpu_seconds(partial(module.decode, latent), repeats)]
+        networks = module.networks
+        if networks.direct_wave is not None:
+            networks.direct_wave.fill(direct_wave_series(-(-1000 // chosen["n_time"]), workers=os.cpu_count() or 1))
+        maps = torch.from_numpy(np.resize((velocity_m_s - 3000.0) / 1500.0, (batch, 1, 70, 70)))
+
+        def decode() -> tuple[torch.Tensor, torch.Tensor]:
+            return networks.decode_velocity(latent), networks.decode_seismic(latent, maps)
+
+        decoding = [each / batch for each in cpu_seconds(decode, repeats)]
     n_steps, note = chosen["n_sampling_steps"], f"{chosen['n_sampling_steps']} steps"
     if taken_steps is not None:
         sampling = [each * PAPER_STEPS / taken_steps for each in sampling]
@@ -225,10 +241,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     speeds: dict[str, Speed] = {}
     for name, settings in {preset: preset_model(preset) for preset in ("tiny", "paper")}.items():
-        speeds[name], parts = sampling_speed(settings, options.repeats, options.batch)
+        speeds[name], parts = sampling_speed(settings, options.repeats, options.batch, next(iter(maps.values())))
         for part in parts:
             show(replace(part, name=f"{name}: {part.name}, a pair"))
-    paper, parts = sampling_speed(PAPER_CODE, 2, options.batch, options.unet_steps)
+    paper, parts = sampling_speed(PAPER_CODE, 2, options.batch, next(iter(maps.values())), options.unet_steps)
     for part in parts:
         show(replace(part, name=f"paper's code: {part.name}, a pair"))
 

@@ -28,6 +28,9 @@ def families(tmp_path):
     return tmp_path
 
 
+MAPS = np.linspace(1500.0, 4500.0, 2 * 70 * 70, dtype=np.float32).reshape(2, 70, 70)
+
+
 def test_the_networks_of_the_papers_code_have_their_size():
     with torch.device("meta"):
         parts = UBDiffModule(stage="evaluate", **benchmark.PAPER_CODE).parts
@@ -66,10 +69,10 @@ def test_the_time_of_some_steps_is_multiplied_to_all(monkeypatch):
         return [1.0] * repeats
 
     monkeypatch.setattr(benchmark, "cpu_seconds", one_second)
-    speed, timings = benchmark.sampling_speed(SMALL_PAPER, 3, batch=4, taken_steps=8)
+    speed, timings = benchmark.sampling_speed(SMALL_PAPER, 3, 4, MAPS, taken_steps=8)
     assert (speed.latent_s, speed.decode_s, speed.n_steps) == (256 / 8 / 4, 1 / 4, 256)
     assert "256 steps, of which 8 timed" in timings[0].note
-    speed, _ = benchmark.sampling_speed(SMALL, 3, batch=4)
+    speed, _ = benchmark.sampling_speed(SMALL, 3, 4, MAPS)
     assert (speed.latent_s, speed.n_steps) == (1 / 4, 20)
     assert calls[1]()[1].shape == (4, 5, 40, 70)
 
