@@ -31,7 +31,7 @@ from experiments.ranks import Ranks
 from experiments.report import write_report
 from experiments.run_folder import RunFolder, read_json, write_json, write_text
 from experiments.settings import Settings, flattened, merge, nested
-from experiments.stage_weights import adopt, finished_elsewhere, keep_trained_weights
+from experiments.stage_weights import adopt, finished_elsewhere, is_behind, keep_trained_weights
 
 # What the training of every stage goes through, beside its own module and data module.
 COMMON_SOURCES = ("experiments.cli", "callbacks.epoch_seed")
@@ -214,6 +214,9 @@ class Pipeline:
         source = ""
         if record and not changed and record["finished"]:
             action, why = "skip", "finished before"
+            if stage.fits and is_behind(self.folder, stage, self._initial_weights(stage)):
+                # What it trained is as it was, but not all of what it passes on.
+                action, why, source = "adopt", "its own training, on newer weights", str(self.folder.root)
         elif record and not changed and stage.fits and self.folder.last_checkpoint(stage.name).exists():
             epoch = read_checkpoint(self.folder.last_checkpoint(stage.name))["epoch"]
             action, why = "resume", f"from epoch {epoch + 1}"
@@ -223,7 +226,7 @@ class Pipeline:
             shown = "; ".join(changed[:3]) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
             why = shown or ("it was interrupted before its first checkpoint" if record else "not run before")
             action = "anew"
-        if action in ("adopt", "anew"):
+        if action == "anew" or (action == "adopt" and source != str(self.folder.root)):
             self.folder.clear_stage(stage.name)
             write_json(self.folder.stage_record(stage.name), {"finished": False, "fingerprint": now})
         self._say(f"stage {stage.name}: {action} ({why})")

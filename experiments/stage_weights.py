@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from experiments.checkpoints import AtomicCheckpointIO, read_checkpoint
 from experiments.errors import SettingsError
 from experiments.experiment import Stage
@@ -38,6 +40,23 @@ def keep_trained_weights(path: Path, stage: Stage, started_from: Path | None) ->
     return weights_digest(checkpoint["state_dict"])
 
 
+def is_behind(folder: RunFolder, stage: Stage, started_from: Path | None) -> bool:
+    """Whether the weights that a finished stage passes on are not those that it would start from now.
+
+    It need not be trained again when only weights changed that its own training does not depend on, but the ones after
+    it must get the new ones.
+    """
+    if started_from is None:
+        return False
+    passed_on = read_checkpoint(folder.final_weights(stage.name))["state_dict"]
+    before = read_checkpoint(started_from)["state_dict"]
+    return any(
+        name not in passed_on or not torch.equal(passed_on[name], tensor)
+        for name, tensor in before.items()
+        if not name.startswith(stage.trains)
+    )
+
+
 def finished_elsewhere(folder: RunFolder, stage: Stage, fingerprint: Mapping[str, Any]) -> Path | None:
     """A run folder beside this one that has finished a stage with this fingerprint, the first by name.
 
@@ -62,12 +81,12 @@ def finished_elsewhere(folder: RunFolder, stage: Stage, fingerprint: Mapping[str
 def adopt(
     folder: RunFolder, stage: Stage, source: Path, started_from: Path | None, settings: Mapping[str, Any]
 ) -> None:
-    """Take a finished stage over from another run.
+    """Take a finished stage over from another run, or from this one, on other weights than it was trained on.
 
     Args:
         folder: This run.
         stage: The stage.
-        source: The other run's folder.
+        source: The other run's folder, or this one's.
         started_from: The weights that the stage starts from in this run, if any.
         settings: The stage's resolved settings in this run, computed ones included.
     """
@@ -81,8 +100,9 @@ def adopt(
     checkpoint["hyper_parameters"] = {**checkpoint["hyper_parameters"], **settings["model"]}
     AtomicCheckpointIO().save_checkpoint(checkpoint, folder.final_weights(stage.name))
     history = other.stage(stage.name) / "history.jsonl"
-    if history.exists():
+    if history.exists() and other.root != folder.root:
         write_bytes(folder.stage(stage.name) / history.name, history.read_bytes())
     record["weights_sha256"] = weights_digest(checkpoint["state_dict"])
-    record["adopted_from"] = source.name
+    if other.root != folder.root:
+        record["adopted_from"] = source.name
     write_json(folder.stage_record(stage.name), record)

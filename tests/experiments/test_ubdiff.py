@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -108,6 +109,27 @@ def test_a_changed_option_runs_only_what_it_touches_and_says_why(suite, capsys):
     assert "stage inversion_generated: anew (input generated pairs changed)" in said
     assert "stage evaluate: anew (weights it starts from changed; weights of inversion_generated changed" in said
     assert (suite.folder("changed") / "diffusion.previous" / "final.ckpt").exists()
+
+
+def test_a_stage_that_need_not_train_again_still_passes_the_new_weights_on(suite, capsys):
+    folder = suite.copy("passed-on")
+    options = ["--paired.trainer.max_epochs", "2"]
+    for stage in ("autoencoder", "paired", "diffusion"):
+        assert suite.call("fit", "--stage", stage, *options, name="passed-on") == 0
+    said = capsys.readouterr().err
+    assert "stage paired: anew (setting trainer.max_epochs: 3 -> 2)" in said
+    assert "stage diffusion: adopt (its own training, on newer weights)" in said
+    paired, diffusion, before = (
+        torch.load(path / "final.ckpt", weights_only=True)["state_dict"]
+        for path in (folder / "paired", folder / "diffusion", suite.folder() / "diffusion")
+    )
+    decoder = [name for name in paired if "seismic" in name]
+    assert any(not torch.equal(before[name], paired[name]) for name in decoder)
+    assert all(torch.equal(diffusion[name], paired[name]) for name in decoder)
+    denoiser = [name for name in before if "denoiser" in name]
+    assert all(torch.equal(diffusion[name], before[name]) for name in denoiser)
+    assert suite.call("fit", "--stage", "diffusion", *options, name="passed-on") == 0
+    assert "stage diffusion: skip" in capsys.readouterr().err
 
 
 def test_what_was_deleted_is_made_again(suite, capsys):
