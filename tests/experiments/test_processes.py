@@ -110,8 +110,8 @@ def test_two_ranks_give_what_one_gives(runs):
     assert one.keys() == two.keys()
     # A count of crossings of a threshold, which rounding alone may move; what is fitted to twelve pairs in more
     # dimensions than that; kernel distances of twelve samples and spreads over their partings, where a reflecting point
-    # more or less at a decoder's threshold, which rounding alone may move, counts for half a per cent; and networks that learned from generated pairs,
-    # which differ in the last bits: those are compared below, on the same pairs.
+    # more or less at a decoder's threshold, which rounding alone may move, counts for half a per cent; and networks
+    # that learned from generated pairs, which differ in the last bits: those are compared below, on the same pairs.
     elsewhere = ("physics/clipped_cells", "latent/", "inversion_generated", "inversion/generated")
     compared = {k: v for k, v in one.items() if not k.startswith(elsewhere) and not k.endswith(("_sd", "/kid"))}
     wrong = {
