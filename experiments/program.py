@@ -111,6 +111,23 @@ def layers_of(experiment: Experiment, options: argparse.Namespace, dotted: Seque
     return layers
 
 
+def settings_of(experiment: Experiment, options: argparse.Namespace, dotted: Sequence[str]) -> dict[str, Settings]:
+    """The merged settings of every stage of a variant that a command line stands for."""
+    from experiments.cli import accepted_settings, load
+
+    stages = [
+        StageBlocks(
+            stage.name,
+            stage.group,
+            accepted_settings(load(experiment.module_of(stage)), load(experiment.datamodule_of(stage))),
+        )
+        for stage in experiment.stages
+    ]
+    layers = layers_of(experiment, options, dotted)
+    subject = str(last_value(experiment.subject, layers))
+    return resolve(stages, layers, variant=options.variant, subject=subject, other_blocks=experiment.blocks)
+
+
 def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     """Run a paper's command line; the exit code, and errors in one sentence on standard error."""
     options, dotted = parser_of(experiment).parse_known_args(arguments)
@@ -149,7 +166,6 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
 
 
 def _prepare(experiment: Experiment, options: argparse.Namespace, dotted: Sequence[str]) -> "Pipeline":
-    from experiments.cli import accepted_settings, load
     from experiments.pipeline import Pipeline
     from experiments.run_folder import RunFolder
     from experiments.tracking import under_sweep_agent
@@ -169,17 +185,7 @@ def _prepare(experiment: Experiment, options: argparse.Namespace, dotted: Sequen
         raise SettingsError(
             f"--stage {options.stage}: there is no such stage; {nearest(options.stage, experiment.stage_names)}"
         )
-    stages = [
-        StageBlocks(
-            stage.name,
-            stage.group,
-            accepted_settings(load(experiment.module_of(stage)), load(experiment.datamodule_of(stage))),
-        )
-        for stage in experiment.stages
-    ]
-    layers = layers_of(experiment, options, dotted)
-    subject = str(last_value(experiment.subject, layers))
-    settings = resolve(stages, layers, variant=options.variant, subject=subject, other_blocks=experiment.blocks)
+    settings = settings_of(experiment, options, dotted)
     pipeline = Pipeline(experiment, settings, adopts=not options.no_adoption)
     pipeline.validate()
     name = options.name or _run_name(experiment, options.preset, pipeline.resolved)

@@ -6,35 +6,18 @@ Everything here is normalised, about -1 to 1.
 """
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal
 
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import LambdaLR
 
 from lightning_modules.errors import ModuleError
 from lightning_modules.inversion.checkpoint import load_inversion_net
 from lightning_modules.inversion.network import InversionNet
 from lightning_modules.inversion.quality import InversionErrors
-from lightning_modules.ubdiff.learning_rate import learning_rate_factor
-
-
-class GatherBatch(Protocol):
-    """What a data module's batch offers."""
-
-    @property
-    def index(self) -> Tensor:
-        """Position of each sample in its split, int64 `(batch,)`."""
-
-    @property
-    def velocity(self) -> Tensor:
-        """Normalised velocity maps `(batch, 1, 70, 70)`."""
-
-    @property
-    def seismic(self) -> Tensor | None:
-        """Log-normalised gathers `(batch, shot, time, receiver)`."""
+from lightning_modules.ubdiff.learning_rate import scheduled_adamw
+from lightning_modules.ubdiff.pairs import PairBatch, seismic_of
 
 
 class InversionNetModule(LightningModule):
@@ -109,8 +92,8 @@ class InversionNetModule(LightningModule):
         """Number of parameters of each part."""
         return {"inversion_net": sum(weight.numel() for weight in self.network.parameters())}
 
-    def _step(self, batch: GatherBatch, split: Literal["train", "val"]) -> Tensor:
-        error = self(_seismic_of(batch)) - batch.velocity
+    def _step(self, batch: PairBatch, split: Literal["train", "val"]) -> Tensor:
+        error = self(seismic_of(batch)) - batch.velocity
         absolute, squared = error.abs().mean(), error.square().mean()
         loss: Tensor = self.hparams["absolute_weight"] * absolute + self.hparams["squared_weight"] * squared
         size = len(batch.velocity)
@@ -121,17 +104,17 @@ class InversionNetModule(LightningModule):
             )  # fmt: skip
         return loss
 
-    def training_step(self, batch: GatherBatch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Return the loss."""
         return self._step(batch, "train")
 
-    def validation_step(self, batch: GatherBatch, batch_idx: int) -> Tensor:
+    def validation_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Log the loss on held-back real pairs."""
         return self._step(batch, "val")
 
-    def test_step(self, batch: GatherBatch, batch_idx: int) -> Mapping[str, Tensor]:
+    def test_step(self, batch: PairBatch, batch_idx: int) -> Mapping[str, Tensor]:
         """Add to the errors of OpenFWI's tables, and return the inverted maps."""
-        velocity = self(_seismic_of(batch))
+        velocity = self(seismic_of(batch))
         self.test_errors.update(velocity, batch.velocity)
         return {"index": batch.index, "velocity": velocity}
 
@@ -140,37 +123,13 @@ class InversionNetModule(LightningModule):
         self.log_dict({f"test/{name}": value.float() for name, value in self.test_errors.compute().items()})
         self.test_errors.reset()
 
-    def predict_step(self, batch: GatherBatch, batch_idx: int) -> Tensor:
+    def predict_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Return the inverted maps of a batch."""
-        velocity: Tensor = self(_seismic_of(batch))
+        velocity: Tensor = self(seismic_of(batch))
         return velocity
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, its rate scheduled by optimiser step."""
-        settings = self.hparams
-        n_steps = self.trainer.estimated_stepping_batches
-        if settings["schedule"] == "cosine" and n_steps == float("inf"):
-            raise ModuleError(
-                "schedule: 'cosine' needs an end to fall to; set trainer.max_epochs or trainer.max_steps, or take "
-                "schedule 'constant'."
-            )
-        finite = int(n_steps) if n_steps != float("inf") else 1
-        steps_per_epoch = max(1, finite // max(1, self.trainer.max_epochs or 1))
-        optimizer = AdamW(
-            self.parameters(),
-            lr=settings["learning_rate"],
-            betas=tuple(settings["adam_betas"]),
-            weight_decay=settings["weight_decay"],
-            fused=True,
-        )
-
-        def factor(step: int) -> float:
-            return learning_rate_factor(step, settings["schedule"], finite, settings["warmup_steps"], steps_per_epoch)
-
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
-
-
-def _seismic_of(batch: GatherBatch) -> Tensor:
-    if batch.seismic is None:
-        raise ModuleError("batch: InversionNet needs pairs and got velocity maps without seismic; give pairs.")
-    return batch.seismic
+        n_steps, max_epochs = self.trainer.estimated_stepping_batches, self.trainer.max_epochs or 1
+        optimizer, scheduler = scheduled_adamw(self.parameters(), self.hparams, n_steps, max_epochs)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

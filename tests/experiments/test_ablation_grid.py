@@ -10,11 +10,10 @@ import yaml
 
 from experiments.ablation_grid import Row, grid_named, look_up, read_grids
 from experiments.ablation_plan import Options, plan_rows
-from experiments.cli import SuiteCLI, accepted_settings, load
+from experiments.cli import SuiteCLI, load
 from experiments.errors import SettingsError
 from experiments.experiment import Subcommand
-from experiments.program import _quiet, layers_of, parser_of
-from experiments.settings import StageBlocks, resolve
+from experiments.program import _quiet, parser_of, settings_of
 from experiments.ubdiff import EXPERIMENT
 
 ROOT = Path(__file__).parents[2]
@@ -174,16 +173,7 @@ def _parse(arguments: list[str]) -> None:
     """Put a command line through everything that looks at it before objects are made."""
     options, dotted = parser_of(EXPERIMENT).parse_known_args(arguments)
     experiment = EXPERIMENT.as_variant(options.variant)
-    stages = [
-        StageBlocks(
-            stage.name,
-            stage.group,
-            accepted_settings(load(experiment.module_of(stage)), load(experiment.datamodule_of(stage))),
-        )
-        for stage in experiment.stages
-    ]
-    layers = layers_of(experiment, options, dotted)
-    settings = resolve(stages, layers, variant=options.variant, other_blocks=experiment.blocks)
+    settings = settings_of(experiment, options, dotted)
     for stage in experiment.stages:
         fingerprint = repr((options.variant, stage.name, settings[stage.name]))
         if fingerprint not in _SEEN:
@@ -197,7 +187,9 @@ def _parse(arguments: list[str]) -> None:
 @pytest.mark.parametrize("grid", list(read_grids("ubdiff")))
 def test_the_experiment_takes_every_row_of_every_grid(grid, config):
     options = Options("FlatVel-A", "tiny", config)
-    for row in plan_rows(EXPERIMENT, grid_named("ubdiff", grid), options):
+    rows = plan_rows(EXPERIMENT, grid_named("ubdiff", grid), options)
+    assert rows
+    for row in rows:  # a wrong one raises, as the next test shows
         _parse(row.arguments(options, 1))
 
 
