@@ -1,0 +1,1 @@
+"""Which pick belongs to which earthquake: the association runner (HARPA, arXiv 2307.07572)."""

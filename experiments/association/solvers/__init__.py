@@ -1,0 +1,1 @@
+"""Ways to find the events that explain the picks."""

@@ -1,0 +1,1 @@
+"""Travel times from any point to the stations, from whatever is known of the wave speed."""
