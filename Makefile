@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 test: setup  ## the fast tests, a few minutes
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: setup  ## the slow tests: several processes, kill and resume
 	$(PY) -m pytest -m slow

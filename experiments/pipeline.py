@@ -20,7 +20,7 @@ from callbacks.epoch_seed import EpochSeed
 from callbacks.finite_loss import FiniteLoss
 from callbacks.progress import StageProgress
 from callbacks.stage_resources import StageResources, peak_memory_bytes, reset_peak_memory
-from experiments import tracking
+from experiments import tracking, wandb_run
 from experiments.checkpoints import read_checkpoint
 from experiments.cli import SuiteCLI, load
 from experiments.errors import SettingsError
@@ -172,7 +172,7 @@ class Pipeline:
         )
         self._say(f"run folder {self.folder.root}; data: {source.sentence}")
         config = {**self.resolved, "provenance": read_json(self.folder.provenance)}
-        self._wandb = tracking.start(self.folder.root, self.experiment.paper, self.experiment.stage_names, config)
+        self._wandb = wandb_run.start(self.folder.root, self.experiment.paper, self.experiment.stage_names, config)
         return True
 
     def _finish(self) -> None:

@@ -168,7 +168,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
 def _prepare(experiment: Experiment, options: argparse.Namespace, dotted: Sequence[str]) -> "Pipeline":
     from experiments.pipeline import Pipeline
     from experiments.run_folder import RunFolder
-    from experiments.tracking import under_sweep_agent
+    from experiments.wandb_run import under_sweep_agent
 
     if options.variant not in experiment.variants:
         raise SettingsError(

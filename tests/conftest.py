@@ -1,11 +1,16 @@
 """What all tests share: no network, no W&B unless asked for, one thread."""
 
+import os
 from pathlib import Path
 
-import pytest
-import torch
+# Sums depend on the number of threads; and test processes that share the cores must not fight for them. Set before any
+# library that reads it is loaded, and inherited by the processes that tests start.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[_name] = "1"
 
-# Sums depend on the number of threads; and two test processes on two cores must not fight for them.
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
 torch.set_num_threads(1)
 
 TESTS = Path(__file__).parent

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from experiments import tracking
+from experiments import tracking, wandb_run
 from experiments.tracking import HistoryLogger, read_history
 
 
@@ -10,16 +10,16 @@ def test_offline_unless_somebody_logged_in(monkeypatch, tmp_path):
     monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.delenv("WANDB_BASE_URL", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert tracking.mode() == "offline"
+    assert wandb_run.mode() == "offline"
     (tmp_path / ".netrc").write_text("machine api.wandb.ai\n  login user\n  password secret\n")
     (tmp_path / ".netrc").chmod(0o600)
-    assert tracking.mode() == "online"
+    assert wandb_run.mode() == "online"
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert tracking.mode() == "disabled"
+    assert wandb_run.mode() == "disabled"
     monkeypatch.delenv("WANDB_MODE")
     (tmp_path / ".netrc").unlink()
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    assert tracking.mode() == "online"
+    assert wandb_run.mode() == "online"
 
 
 def test_a_resumed_history_drops_what_is_logged_again(tmp_path):
@@ -52,22 +52,22 @@ def test_wandb_names_carry_the_stage_and_its_own_step():
 
 def test_one_offline_wandb_run_with_its_id_in_the_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    run = tracking.start(tmp_path, "ubdiff", ["paired"], {"a": 1})
+    run = wandb_run.start(tmp_path, "ubdiff", ["paired"], {"a": 1})
     run.finish()
-    id_file = tmp_path / tracking.ID_FILE
+    id_file = tmp_path / wandb_run.ID_FILE
     assert id_file.read_text().strip() == run.id
-    again = tracking.start(tmp_path, "ubdiff", ["paired"], {"a": 1})
+    again = wandb_run.start(tmp_path, "ubdiff", ["paired"], {"a": 1})
     again.finish()
     assert again.id == run.id
     assert json.dumps(dict(again.config)) == '{"a": 1}'
 
 
 def test_disabled_wandb_starts_nothing(tmp_path):
-    assert tracking.start(tmp_path, "ubdiff", ["paired"], {}) is None
+    assert wandb_run.start(tmp_path, "ubdiff", ["paired"], {}) is None
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("value", ["sweep1", ""])
 def test_sweep_agents_are_recognised(monkeypatch, value):
     monkeypatch.setenv("WANDB_SWEEP_ID", value)
-    assert tracking.under_sweep_agent() is bool(value)
+    assert wandb_run.under_sweep_agent() is bool(value)

@@ -14,7 +14,7 @@ import yaml
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from callbacks.epoch_seed import EpochSeed
-from experiments import tracking
+from experiments import wandb_run
 from experiments.program import main
 from experiments.settings import presets
 from experiments.ubdiff import EXPERIMENT
@@ -377,7 +377,7 @@ class RecordedRun:
 
 def test_wandb_gets_every_stage_under_its_own_step_and_the_final_metrics(suite, monkeypatch):
     recorded = RecordedRun()
-    monkeypatch.setattr(tracking, "start", lambda *_: recorded)
+    monkeypatch.setattr(wandb_run, "start", lambda *_: recorded)
     assert suite.call("run", *[f"--{stage}.trainer.max_epochs=2" for stage in STAGES], name="tracked") == 0
     for stage in STAGES:
         lines = [line for line in recorded.history if f"{stage}/train/loss" in line or f"{stage}/val/loss" in line]
@@ -391,6 +391,6 @@ def test_wandb_gets_every_stage_under_its_own_step_and_the_final_metrics(suite, 
 
 def test_wandb_is_told_of_a_failure(suite, monkeypatch):
     recorded = RecordedRun()
-    monkeypatch.setattr(tracking, "start", lambda *_: recorded)
+    monkeypatch.setattr(wandb_run, "start", lambda *_: recorded)
     assert suite.call("fit", "--stage", "diffusion", name="failed") == 2
     assert recorded.exit_code == 1
