@@ -1,6 +1,7 @@
 # seismic-lightning. `make` alone lists what there is.
 DATASET ?= FlatVel-A
 PRESET  ?=
+WAVE_SPEED ?= overthrust
 SEED    ?= 0
 DEVICES ?=
 VARIANT ?=
@@ -22,11 +23,12 @@ OPTIONS = --seed $(SEED) --cache_root $(CACHE) --run_root $(RUNS) \
           $(if $(PRESET),--preset $(PRESET)) $(if $(VARIANT),--variant $(VARIANT)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow smoke lint bench exp-ubdiff ablate-ubdiff report data clean
+.PHONY: help setup test test-slow smoke lint bench exp-ubdiff ablate-ubdiff exp-harpa figures-harpa bench-association report data clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
-	@echo "  variables: DATASET=$(DATASET) PRESET=tiny|small|paper SEED=$(SEED) VARIANT=ub_diff|without_two_step|joint|unpaired DEVICES=1"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
+	@echo "  variables: DATASET=$(DATASET) WAVE_SPEED=overthrust|grf|gaussian PRESET=tiny|small|paper SEED=$(SEED) DEVICES=1"
+	@echo "             VARIANT=ub_diff|without_two_step|joint|unpaired"
 	@echo "             DATA=folder CACHE=$(CACHE) RUNS=$(RUNS) GRID=$(GRID) SEEDS=$(SEEDS) ARGS='--dotted.name value'"
 
 setup: $(STAMP)  ## build .venv (does nothing when nothing changed)
@@ -44,8 +46,9 @@ test: setup  ## the fast tests, a few minutes
 test-slow: setup  ## the slow tests: several processes, kill and resume
 	$(PY) -m pytest -m slow
 
-smoke: setup  ## a minute's end-to-end run on tiny synthetic data
+smoke: setup  ## end-to-end runs on tiny synthetic data, some two minutes
 	$(PY) -m experiments.ubdiff run --preset tiny --config tests/smoke.yaml --name smoke --run_root $(RUNS) --cache_root $(CACHE)
+	$(PY) -m experiments.harpa run --preset tiny --config tests/smoke_harpa.yaml --name smoke --run_root $(RUNS) --cache_root $(CACHE)
 
 lint: setup  ## ruff and mypy
 	$(VENV)/bin/ruff check .
@@ -61,6 +64,15 @@ exp-ubdiff: setup  ## UB-Diff from data to generated pairs: DATASET, PRESET, SEE
 ablate-ubdiff: setup  ## a grid of UB-Diff runs and its table: DATASET, GRID, SEEDS, PRESET, DATA
 	$(PY) -m experiments.ablation ubdiff --grid $(GRID) --seeds $(SEEDS) --dataset $(DATASET) --cache_root $(CACHE) --run_root $(RUNS) \
 	  $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
+
+exp-harpa: setup  ## HARPA from wave speeds to associated picks: WAVE_SPEED, PRESET, SEED, DEVICES, DATA
+	$(PY) -m experiments.harpa run --wave_speed $(WAVE_SPEED) $(OPTIONS)
+
+figures-harpa: setup  ## the figures of HARPA's paper at a size for a laptop: DATA, ARGS='--only fig8'
+	$(PY) -m experiments.harpa_figures --cache_root $(CACHE) --run_root $(RUNS) $(if $(DATA),--data_root $(DATA)) $(ARGS)
+
+bench-association: setup  ## accuracy and CPU time of the association solvers: DATA
+	$(PY) -m experiments.association_benchmark --cache_root $(CACHE) $(if $(DATA),--data_root $(DATA)) $(ARGS)
 
 report: setup  ## one HTML page of a run: RUN=runs/ubdiff/FlatVel-A-tiny-seed0
 	$(PY) -m experiments.report_html $(RUN)
