@@ -1,0 +1,100 @@
+"""The default solver: events by back-projection, settled together by Gauss-Newton, bettered by re-randomisation.
+
+The loss is the paper's (Eq. 10, squared and unrooted: W2^2 between arrivals and picks, summed over stations). Its many
+poor minima are a trap for descents that move all events at once from random starts. So events are sought one by one
+first, where they stand out in a stack over all places and origin times (`pursuit.py`), and only then settle together.
+Where every event has a pick in every channel, the best solutions then have some events thrown again, annealed and
+settled, for as long as that helps (`elite.py`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from experiments.association.event_count import LEAST_EVIDENCE
+from experiments.association.problem import Events, Problem
+from experiments.association.solvers.back_projection import Candidates
+from experiments.association.solvers.elite import SETTLING_STEPS, anneal, improve, random_chains
+from experiments.association.solvers.exact_steps import settle_exactly
+from experiments.association.solvers.joint_steps import explain
+from experiments.association.solvers.origin_times import possible_window
+from experiments.association.solvers.pick_table import pick_table
+from experiments.association.solvers.pursuit import prune, pursue_complete, pursue_incomplete
+from experiments.association.solvers.search import LEAST_ERROR_S, Search
+from experiments.association.solvers.solver import Estimate
+from experiments.association.solvers.time_table import node_times, time_table
+
+MOST_EVENTS = 128
+"""With more events than these, throwing a few of them again costs more than it wins."""
+EXACT_S = 1e-5
+"""A loss below this is rounding: the solution is taken as it is."""
+
+
+@dataclass(frozen=True)
+class GaussNewton:
+    """Back-projection, Gauss-Newton and elite re-randomisation.
+
+    Args:
+        chains: Solutions tried in a round of re-randomisation.
+        iterations: Steps of each of them.
+        candidates: Single events followed in a round of back-projection.
+        rounds: Rounds of re-randomisation, at most; it ends earlier when nothing was won in a few.
+    """
+
+    chains: int = 50
+    iterations: int = 40
+    candidates: int = 3000
+    rounds: int = 10
+
+    def solve(self, problem: Problem, seed: int = 0, progress: bool = False) -> Estimate:
+        """Solves a problem whose wave speed is known.
+
+        Args:
+            problem: The problem.
+            seed: The same seed gives the same estimate.
+            progress: Whether to show a progress bar.
+        """
+        rng = np.random.default_rng(seed)
+        table, exact = time_table(problem)
+        nodes, picks = node_times(table), pick_table(problem)
+        everywhere = not problem.may_be_incomplete
+        window_s = problem.origin_time_range_s or possible_window(nodes, picks, everywhere)
+        search = Search(table, nodes, picks, window_s, max(problem.time_error_s, LEAST_ERROR_S), everywhere)
+        if everywhere:
+            n_events = int(picks.counts[0]) if problem.n_events is None else problem.n_events
+            events = pursue_complete(search, n_events, rng, self.candidates)
+            if len(events) < n_events:
+                events = np.concatenate([events, random_chains(search, 1, n_events - len(events), rng)[0]])
+        else:
+            events = pursue_incomplete(search, problem.n_events, rng, self.candidates, progress=progress)
+        events, trace = self._better(search, events, rng, progress)
+        if not everywhere and problem.n_events is None:
+            events = prune(search, events, LEAST_EVIDENCE)
+        loss = explain(table, picks, events, search.loss_gate_s)[2]
+        if not exact:
+            events, _, loss = settle_exactly(problem, picks, events, None, search.loss_gate_s)
+        events = events[np.argsort(events[:, 3], kind="stable")]
+        return Estimate(Events(events[:, :3], events[:, 3]), None, loss, trace)
+
+    def _better(
+        self, search: Search, events: np.ndarray, rng: np.random.Generator, progress: bool
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The events after elite re-randomisation, and the way there."""
+        if not len(events):
+            return events, {}
+        elite = events[None].copy()
+        losses = anneal(search, elite, SETTLING_STEPS, 0.0, 0.0, rng)
+        path, path_losses = [elite[0].copy()], [float(losses[0])]
+        if losses[0] > EXACT_S and self.rounds > 0 and len(events) <= MOST_EVENTS:
+            found = search.candidates(search.picks, self.candidates, rng)
+            kept = 64 * len(events)
+            found = Candidates(found.events[:kept], found.scores[:kept])
+            with tqdm(total=self.rounds, desc="re-randomising", leave=False, disable=not progress) as bar:
+                for elite, losses in improve(
+                    search, elite, found, rng, self.chains, self.iterations, self.rounds, enough_s=EXACT_S
+                ):
+                    path.append(elite[0].copy())
+                    path_losses.append(float(losses[0]))
+                    bar.update()
+        return elite[0], {"positions_km": np.stack(path)[..., :3], "loss": np.array(path_losses)}

@@ -1,0 +1,126 @@
+"""Travel times in a medium that changes with depth only, as most networks know theirs.
+
+First arrivals depend on epicentral distance and depth alone, for a station at a given depth. They are computed once at
+the nodes of such a table, one for every distinct depth of a station and phase, and interpolated (`radial.py`).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.simulate.layered_travel_times import layered_travel_times
+from experiments.association.travel_times.closed_form import differentiable_times, rows_of_channels
+from experiments.association.travel_times.provider import TravelTimesAndDerivatives
+from experiments.association.travel_times.radial import radial_times
+
+
+class LayeredTravelTimes:
+    """First arrivals in a depth-dependent medium.
+
+    Args:
+        station_positions_km: `(station, 3)`; a station above the model has the speed of its top over it.
+        depths_km: `(node,)`, z of the model's nodes, not decreasing; a depth that stands twice is a jump.
+        speeds_km_s: For each phase (0 P, 1 S) the speeds `(node,)`.
+        bounds_km: `(2, 3)`, where sources may lie.
+        error_s: Standard error of the times, seconds.
+        n_distances: Nodes of the tables from distance 0 to the furthest corner.
+        n_depths: Nodes of the tables from the upper to the lower bound.
+    """
+
+    n_latent: int = 0
+    latent_bounds: np.ndarray | None = None
+
+    def __init__(
+        self,
+        station_positions_km: np.ndarray,
+        depths_km: np.ndarray,
+        speeds_km_s: Mapping[int, np.ndarray],
+        bounds_km: np.ndarray,
+        error_s: float = 0.0,
+        n_distances: int = 241,
+        n_depths: int = 121,
+    ) -> None:
+        stations_km = np.asarray(station_positions_km, np.float64)
+        self.phases = tuple(sorted(speeds_km_s))
+        self.n_stations = len(stations_km)
+        self.bounds_km = np.asarray(bounds_km, np.float64)
+        self.error_s = error_s
+        corners_km = np.array([[x, y] for x in self.bounds_km[:, 0] for y in self.bounds_km[:, 1]])
+        furthest_km = float(np.linalg.norm(stations_km[:, None, :2] - corners_km, axis=-1).max())
+        distances_km = np.linspace(0.0, furthest_km, n_distances)
+        source_depths_km = np.linspace(self.bounds_km[0, 2], self.bounds_km[1, 2], n_depths)
+        self._steps_km = float(distances_km[1]), float(source_depths_km[1] - source_depths_km[0])
+
+        station_depths_km, table_of_station = np.unique(stations_km[:, 2], return_inverse=True)
+        tables = []
+        for phase in self.phases:
+            for station_depth_km in station_depths_km:
+                times_s = layered_travel_times(
+                    np.asarray(depths_km, np.float64),
+                    np.asarray(speeds_km_s[phase], np.float64),
+                    float(station_depth_km),
+                    distances_km,
+                    source_depths_km,
+                )
+                tables.append(_with_ends(_mean_slowness(times_s, distances_km, source_depths_km - station_depth_km)))
+        self._tables = np.stack(tables)
+        self._table_of_row = np.concatenate(
+            [table_of_station + len(station_depths_km) * k for k in range(len(self.phases))]
+        ).astype(np.int64)
+        self._stations_km = np.tile(stations_km, (len(self.phases), 1))
+
+    def _evaluate(
+        self, positions_km: np.ndarray, rows: np.ndarray, derivatives: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        points = np.ascontiguousarray(positions_km, np.float64).reshape(-1, 3)
+        values = np.empty((len(points), len(rows)))
+        gradients = np.empty((len(points), len(rows), 3)) if derivatives else np.empty((0, 0, 3))
+        radial_times(
+            self._tables,
+            self._table_of_row[rows],
+            self._stations_km[rows],
+            points,
+            self.bounds_km,
+            *self._steps_km,
+            float(self.bounds_km[0, 2]),
+            values,
+            gradients,
+        )
+        leading = positions_km.shape[:-1]
+        return values.reshape(*leading, len(rows)), gradients.reshape(*leading, len(rows), 3) if derivatives else values
+
+    def times(self, positions_km: Tensor, channels: np.ndarray, latent: Tensor | None = None) -> Tensor:
+        """Travel times `(..., channel)`, see `TravelTimes`."""
+        rows = rows_of_channels(channels, self.phases, self.n_stations)
+        if positions_km.requires_grad and torch.is_grad_enabled():
+            return differentiable_times(positions_km, lambda points: self._evaluate(points, rows))
+        return torch.from_numpy(self._evaluate(positions_km.detach().numpy(), rows, derivatives=False)[0])
+
+    def times_and_derivatives(
+        self, positions_km: Tensor, channels: np.ndarray, latent: Tensor | None = None
+    ) -> TravelTimesAndDerivatives:
+        """Times and derivatives, see `TravelTimes`; outside the bounds the derivatives across a face are 0."""
+        rows = rows_of_channels(channels, self.phases, self.n_stations)
+        times_s, by_position = self._evaluate(positions_km.detach().numpy(), rows)
+        return TravelTimesAndDerivatives(torch.from_numpy(times_s), torch.from_numpy(by_position), None)
+
+
+def _mean_slowness(times_s: np.ndarray, distances_km: np.ndarray, below_km: np.ndarray) -> np.ndarray:
+    """T / R; at the station itself, that of the nearest node, at less than a step."""
+    straight_km = np.hypot(distances_km[:, None], below_km)
+    at_station = straight_km < 1e-9
+    slowness: np.ndarray = times_s / np.where(at_station, 1.0, straight_km)
+    if at_station.any():
+        j = int(np.flatnonzero(at_station[0])[0])
+        slowness[0, j] = slowness[1, j]
+    return slowness
+
+
+def _with_ends(table: np.ndarray) -> np.ndarray:
+    """The table with a node more at every end: mirrored at distance 0, else on a straight line."""
+    far = 2 * table[-1:] - table[-2:-1]
+    longer = np.concatenate([table[1:2], table, far])
+    above, below = 2 * longer[:, :1] - longer[:, 1:2], 2 * longer[:, -1:] - longer[:, -2:-1]
+    return np.concatenate([above, longer, below], axis=1)
