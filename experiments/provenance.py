@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-LIBRARIES = ("seismic-lightning", "torch", "lightning", "torchmetrics", "wandb", "numpy", "numba")
+LIBRARIES = ("seismic-lightning", "torch", "lightning", "torchmetrics", "wandb", "numpy", "numba", "scipy", "scikit-fmm")
 
 
 def git_revision() -> str:

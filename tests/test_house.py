@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from experiments import harpa, ubdiff
+from experiments.association import options as association
 from experiments.program import parser_of
 from experiments.settings import presets
-from experiments.ubdiff import EXPERIMENT
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("experiments", "lightning_modules", "datamodules", "callbacks")
@@ -48,9 +49,12 @@ def test_the_readme_names_only_what_exists():
     readme = (ROOT / "README.md").read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", readme)) <= targets
-    assert set(re.findall(r"PRESET=(\w+)", readme)) <= set(presets("ubdiff"))
-    known = parser_of(EXPERIMENT).parse_args(["run"]).__dict__
+    assert set(re.findall(r"PRESET=(\w+)", readme)) <= {*presets("ubdiff"), *presets("harpa")}
+    known = {"help", "stage", "only", "seeds"}
+    for experiment in (ubdiff.EXPERIMENT, harpa.EXPERIMENT):
+        known |= set(parser_of(experiment).parse_args(["run"]).__dict__)
+    known |= {action.dest for action in association.parser()._actions}
     for option in re.findall(r"`?--(\w+)(?=[ `=])", readme):
-        assert option in {*known, "help", "stage"}, option
+        assert option in known, option
     for name in re.findall(r"\]\(([\w./-]+)\)", readme):
         assert (ROOT / name).exists(), name
