@@ -9,6 +9,7 @@ zero. `w_pot` is the paper's own way, one POT problem a station, kept to compare
 """
 
 from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor

@@ -33,7 +33,7 @@ def _scan_nodes(
     times: np.ndarray, nodes: np.ndarray, tents: np.ndarray, first_s: np.ndarray, last_s: np.ndarray, bin_s: float,
     tau0: float, n_tau: int, everywhere: bool, least: float, score: np.ndarray, node: np.ndarray, tau: np.ndarray,
 ) -> int:  # fmt: skip
-    n_channels, n_bins = tents.shape
+    n_channels = len(tents)
     stack = np.empty(n_tau, np.float32)
     inverse = np.float32(1.0 / bin_s)
     found = 0

@@ -14,6 +14,8 @@ from experiments.association.solvers.search import Search
 
 NOISE_KM, NOISE_S = 1.0, 0.05
 SETTLING_STEPS = 12
+THROW = np.array([8.0, 8.0, 8.0, 0.3])
+"""How far an event is moved, km and s."""
 SAME = 1e-6
 """Losses this close, relatively, are of the same solution."""
 
@@ -22,19 +24,23 @@ def anneal(
     search: Search, chains: np.ndarray, iterations: int, noise_km: float, noise_s: float, rng: np.random.Generator,
     enough_s: float = 0.0,
 ) -> np.ndarray:  # fmt: skip
-    """Runs `chains (chain, event, 4)` in place with noise that falls to zero at half time; losses `(chain,)`, seconds."""
+    """Runs `chains (chain, event, 4)` in place, with noise that falls to zero at half time.
+
+    Returns:
+        `(chain,)`, losses in seconds.
+    """
     fall = np.clip(1.0 - 2.0 * np.arange(iterations) / iterations, 0.0, 1.0) ** 2
     losses = np.empty(len(chains))
     take_steps(
-        search.table, search.picks, chains, search.loss_gate_s * (1.0 + fall), noise_km * fall, noise_s * fall, 1e-6 + 0.3 * fall,
-        search.bounds, rng, enough_s, losses,
+        search.table, search.picks, chains, search.loss_gate_s * (1.0 + fall), noise_km * fall, noise_s * fall,
+        1e-6 + 0.3 * fall, search.bounds, rng, enough_s, losses,
     )  # fmt: skip
     return losses
 
 
 def random_chains(search: Search, n_chains: int, n_events: int, rng: np.random.Generator) -> np.ndarray:
     """`(chain, event, 4)`, uniform in space and time."""
-    return rng.uniform(search.bounds[0], search.bounds[1], (n_chains, n_events, 4))
+    return np.asarray(rng.uniform(search.bounds[0], search.bounds[1], (n_chains, n_events, 4)))
 
 
 def offspring(
@@ -50,23 +56,29 @@ def offspring(
         rng: Source of chance.
     """
     n_events = parents.shape[1]
-    which = np.minimum(rng.exponential(len(parents) / 3, n_chains).astype(int), len(parents) - 1)
-    children = parents[which].copy()
+    which = early(len(parents), n_chains, 3, rng)
+    children: np.ndarray = parents[which].copy()
     for child, parent in zip(children, which, strict=True):
         weight = misfits[parent] + 1e-12
-        n_thrown = 1 + int(rng.exponential(0.15 * n_events))
-        thrown = rng.choice(n_events, min(n_thrown, n_events), replace=False, p=weight / weight.sum())
+        n_thrown = min(n_events, 1 + int(rng.exponential(0.15 * n_events)))
+        thrown = rng.choice(n_events, n_thrown, replace=False, p=weight / weight.sum())
         kind = rng.random()
         if kind < 0.6 and len(candidates.events):
-            best = np.minimum(rng.exponential(len(candidates.events) / 6, len(thrown)).astype(int), len(candidates.events) - 1)
-            child[thrown] = candidates.events[best]
+            child[thrown] = candidates.events[early(len(candidates.events), n_thrown, 6, rng)]
         elif kind < 0.8 and len(parents) > 1:
+            # A crossing: another parent's event instead, the nearest one or the next.
             other = parents[rng.integers(len(parents))]
-            distance = np.abs(other[None, :, :3] - child[thrown, None, :3]).sum(axis=-1)
-            child[thrown] = other[distance.argsort(axis=1)[np.arange(len(thrown)), rng.integers(0, 2, len(thrown)) % n_events]]
+            distance_km = np.abs(other[None, :, :3] - child[thrown, None, :3]).sum(axis=-1)
+            rank = rng.integers(0, min(2, n_events), n_thrown)
+            child[thrown] = other[distance_km.argsort(axis=1)[np.arange(n_thrown), rank]]
         else:
-            child[thrown] += rng.standard_normal((len(thrown), 4)) * np.array([8.0, 8.0, 8.0, 0.3])
+            child[thrown] += rng.standard_normal((n_thrown, 4)) * THROW
     return children
+
+
+def early(n: int, size: int, part: int, rng: np.random.Generator) -> np.ndarray:
+    """`(size,)` numbers of 0 to n - 1, exponentially fewer from `n / part` on: of a list with the best first."""
+    return np.asarray(np.minimum(rng.exponential(n / part, size).astype(int), n - 1))
 
 
 def improve(

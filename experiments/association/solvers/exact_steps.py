@@ -4,6 +4,8 @@ Events are tied to one another only through the code z: the normal equations are
 leaves 4 x 4 systems (one an event) and one of z's length. Chains are batched.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -12,6 +14,7 @@ from experiments.association.solvers.joint_steps import LONGEST_STEP_KM, MATCH_A
 from experiments.association.solvers.matching import match_all, match_within, sort_by_time
 from experiments.association.solvers.pick_table import PickTable
 from experiments.association.solvers.time_table import compiled
+from experiments.association.travel_times.provider import TravelTimes
 
 
 def _match_chains(
@@ -38,6 +41,32 @@ def _match_chains(
 match_chains = compiled(_match_chains)
 
 
+class CodePrior(NamedTuple):
+    """What is known of the wave speed's code beforehand.
+
+    Args:
+        mean: `(n_latent,)`.
+        sd: `(n_latent,)`.
+        bounds: `(2, n_latent)`.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    bounds: np.ndarray
+
+    @staticmethod
+    def of(travel_times: TravelTimes) -> "CodePrior":
+        """A provider's own (`latent_mean`, `latent_sd`), or the middle and half of the half of its bounds."""
+        bounds = np.asarray(travel_times.latent_bounds, np.float64).reshape(2, -1)
+        mean = getattr(travel_times, "latent_mean", None)
+        sd = getattr(travel_times, "latent_sd", None)
+        return CodePrior(
+            bounds.mean(axis=0) if mean is None else np.asarray(mean, np.float64),
+            0.25 * (bounds[1] - bounds[0]) if sd is None else np.asarray(sd, np.float64),
+            bounds,
+        )
+
+
 class ExactSteps:
     """Gauss-Newton steps of chains of events, and of the code of an unknown wave speed.
 
@@ -47,8 +76,7 @@ class ExactSteps:
         events: `(chain, event, 4)`; changed by the steps.
         latents: `(chain, n_latent)`; None where the wave speed is known.
         bounds: `(2, 4)`, of x, y, z, tau.
-        prior_s: Weight of the prior of the code: a change of the code over half its range costs as much as a residual
-            of so many seconds at each pick of an event.
+        prior: What codes are likely; None where the wave speed is known.
     """
 
     def __init__(
@@ -58,17 +86,13 @@ class ExactSteps:
         events: np.ndarray,
         latents: np.ndarray | None,
         bounds: np.ndarray,
-        prior_s: float = 0.0,
+        prior: CodePrior | None = None,
     ) -> None:
-        self._problem, self._picks, self._bounds = problem, picks, bounds
+        self._problem, self._picks, self._bounds, self._prior = problem, picks, bounds, prior
         self.events, self.latents = events, latents
         self._order = np.broadcast_to(
             np.arange(events.shape[1]), (len(events), len(picks.counts), events.shape[1])
         ).copy()
-        self._latent_bounds = (
-            None if latents is None else np.asarray(problem.travel_times.latent_bounds, np.float64).reshape(2, -1)
-        )
-        self._prior_s = prior_s
 
     def _evaluate(self, gate_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Residuals `(chain, event, channel)`, derivatives by event `(..., 4)` and by code `(..., n_latent)`."""
@@ -92,8 +116,24 @@ class ExactSteps:
         residuals, _, _ = self._evaluate(gate_s)
         return _losses(residuals, gate_s)
 
-    def step(self, gate_s: float, damping: float, code_damping: float = 0.0) -> np.ndarray:
-        """One step; gives the losses before it."""
+    def shake(self, noise_km: float, noise_s: float, rng: np.random.Generator) -> None:
+        """Adds noise to positions and origin times."""
+        spread = np.array([noise_km, noise_km, noise_km, noise_s])
+        moved = self.events + spread * rng.standard_normal(self.events.shape)
+        self.events = np.clip(moved, self._bounds[0], self._bounds[1])
+
+    def step(self, gate_s: float, damping: float, prior_s: float = 0.0) -> np.ndarray:
+        """One step of all chains.
+
+        Args:
+            gate_s: As in `take_steps`.
+            damping: Of the events' diagonals; a sixth of it of the code's.
+            prior_s: Weight of the code's prior: one standard deviation costs as much as a residual of so many seconds
+                at every pick.
+
+        Returns:
+            `(chain,)`, losses before the step, seconds.
+        """
         residuals, by_event, by_code = self._evaluate(gate_s)
         has = np.isfinite(residuals)
         r = np.where(has, residuals, 0.0)
@@ -102,7 +142,7 @@ class ExactSteps:
         diagonal = np.einsum("...ii->...i", normal)
         diagonal[:] = diagonal * (1.0 + damping) + 1e-9
         right = (weighted * r[..., None]).sum(axis=-2)
-        if self.latents is None or self._latent_bounds is None:
+        if self.latents is None or self._prior is None:
             change = np.linalg.solve(normal, right[..., None])[..., 0]
         else:
             cross = weighted.swapaxes(-1, -2) @ by_code
@@ -110,16 +150,17 @@ class ExactSteps:
             by_code_weighted = by_code * has[..., None]
             shared = (by_code_weighted.swapaxes(-1, -2) @ by_code).sum(axis=1)
             wanted = (by_code_weighted * r[..., None]).sum(axis=(1, 2))
-            half = 0.5 * (self._latent_bounds[1] - self._latent_bounds[0])
-            precision = has.sum(axis=(1, 2))[:, None] * (self._prior_s / half) ** 2
-            wanted += precision * (self._latent_bounds.mean(axis=0) - self.latents)
+            precision = has.sum(axis=(1, 2))[:, None] * (prior_s / self._prior.sd) ** 2
+            wanted += precision * (self._prior.mean - self.latents)
             schur = shared - (cross.swapaxes(-1, -2) @ both[..., 1:]).sum(axis=1)
             on_code = np.einsum("...ii->...i", schur)
-            on_code += precision + code_damping * np.einsum("...ii->...i", shared) + 1e-12
-            code = np.linalg.solve(schur, (wanted - (cross.swapaxes(-1, -2) @ both[..., :1]).sum(axis=1)[..., 0])[..., None])
+            on_code += precision + damping / 6.0 * np.einsum("...ii->...i", shared) + 1e-12
+            code = np.linalg.solve(
+                schur, (wanted - (cross.swapaxes(-1, -2) @ both[..., :1]).sum(axis=1)[..., 0])[..., None]
+            )
             change = (both[..., :1] - both[..., 1:] @ code[:, None])[..., 0]
-            moved = self.latents + np.clip(code[..., 0], -0.5 * half, 0.5 * half)
-            self.latents = np.clip(moved, self._latent_bounds[0], self._latent_bounds[1])
+            moved = self.latents + np.clip(code[..., 0], -self._prior.sd, self._prior.sd)
+            self.latents = np.clip(moved, self._prior.bounds[0], self._prior.bounds[1])
         length = np.linalg.norm(change[..., :3], axis=-1, keepdims=True)
         change *= np.minimum(1.0, LONGEST_STEP_KM / np.maximum(length, 1e-12))
         # Too few picks for an event of its own: it stays, and is kept or left by others.
@@ -140,6 +181,7 @@ def settle_exactly(
     latent: np.ndarray | None,
     gate_s: float = MATCH_ALL,
     steps: int = 12,
+    prior_s: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray | None, float]:
     """Settles `events (event, 4)` with the provider's own times.
 
@@ -150,11 +192,13 @@ def settle_exactly(
         return events, latent, 0.0
     low, high = np.asarray(problem.travel_times.bounds_km, np.float64)
     bounds = np.array([[*low, -np.inf], [*high, np.inf]])
-    chain = ExactSteps(problem, picks, events[None].copy(), None if latent is None else latent[None].copy(), bounds)
+    prior = None if latent is None else CodePrior.of(problem.travel_times)
+    code = None if latent is None else np.asarray(latent, np.float64)[None].copy()
+    chain = ExactSteps(problem, picks, events[None].copy(), code, bounds, prior)
     best = (events, latent, np.inf)
     for _ in range(steps):
         before, code = chain.events[0], None if chain.latents is None else chain.latents[0]
-        loss = float(chain.step(gate_s, 1e-6)[0])
+        loss = float(chain.step(gate_s, 1e-6, prior_s)[0])
         if loss < best[2]:
             best = (before, code, loss)
         elif loss < best[2] * (1.0 + 1e-9) or loss < 1e-9:

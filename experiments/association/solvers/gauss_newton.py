@@ -17,7 +17,8 @@ from experiments.association.problem import Events, Problem
 from experiments.association.solvers.back_projection import Candidates
 from experiments.association.solvers.elite import SETTLING_STEPS, anneal, improve, random_chains
 from experiments.association.solvers.exact_steps import settle_exactly
-from experiments.association.solvers.joint_steps import explain
+from experiments.association.solvers.joint_steps import MATCH_ALL, explain
+from experiments.association.solvers.latent_search import LAST_PRIOR_S, LatentSearch
 from experiments.association.solvers.origin_times import possible_window
 from experiments.association.solvers.pick_table import pick_table
 from experiments.association.solvers.pursuit import prune, pursue_complete, pursue_incomplete
@@ -48,7 +49,7 @@ class GaussNewton:
     rounds: int = 10
 
     def solve(self, problem: Problem, seed: int = 0, progress: bool = False) -> Estimate:
-        """Solves a problem whose wave speed is known.
+        """Solves a problem, with the wave speed where that is unknown.
 
         Args:
             problem: The problem.
@@ -56,6 +57,8 @@ class GaussNewton:
             progress: Whether to show a progress bar.
         """
         rng = np.random.default_rng(seed)
+        if problem.travel_times.n_latent:
+            return self._with_latent(problem, rng, progress)
         table, exact = time_table(problem)
         nodes, picks = node_times(table), pick_table(problem)
         everywhere = not problem.may_be_incomplete
@@ -77,6 +80,32 @@ class GaussNewton:
         events = events[np.argsort(events[:, 3], kind="stable")]
         return Estimate(Events(events[:, :3], events[:, 3]), None, loss, trace)
 
+    def _with_latent(self, problem: Problem, rng: np.random.Generator, progress: bool) -> Estimate:
+        picks = pick_table(problem)
+        n_events = problem.n_events
+        if n_events is None:
+            # A first guess; once the wave speed is known about, events are counted by their evidence.
+            n_events = max(1, int(np.ceil(np.median(picks.counts))))
+        state = LatentSearch(problem, n_events, rng, self.chains, 2 * self.iterations, self.candidates // 2)
+        path, path_losses = [], []
+        with tqdm(total=self.rounds + 1, desc="events and wave speed", leave=False, disable=not progress) as bar:
+            for loss in state.run(self.rounds):
+                path.append(state.events[0].copy())
+                path_losses.append(loss)
+                bar.update()
+        events, latent = state.events[0], state.latents[0]
+        gate_s = MATCH_ALL
+        if problem.may_be_incomplete:
+            search = state.search_at(latent, state.error_s)
+            gate_s = search.gate_s
+            if problem.n_events is None:
+                events = pursue_incomplete(search, None, rng, self.candidates)
+        if len(events):
+            events, latent, loss = settle_exactly(problem, picks, events, latent, gate_s, prior_s=LAST_PRIOR_S)
+        trace = {"positions_km": np.stack(path)[..., :3], "loss": np.array(path_losses)}
+        events = events[np.argsort(events[:, 3], kind="stable")]
+        return Estimate(Events(events[:, :3], events[:, 3]), latent, loss, trace)
+
     def _better(
         self, search: Search, events: np.ndarray, rng: np.random.Generator, progress: bool
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -91,10 +120,10 @@ class GaussNewton:
             kept = 64 * len(events)
             found = Candidates(found.events[:kept], found.scores[:kept])
             with tqdm(total=self.rounds, desc="re-randomising", leave=False, disable=not progress) as bar:
-                for elite, losses in improve(
+                for better, losses in improve(
                     search, elite, found, rng, self.chains, self.iterations, self.rounds, enough_s=EXACT_S
                 ):
-                    path.append(elite[0].copy())
+                    path.append(better[0].copy())
                     path_losses.append(float(losses[0]))
                     bar.update()
-        return elite[0], {"positions_km": np.stack(path)[..., :3], "loss": np.array(path_losses)}
+        return path[-1], {"positions_km": np.stack(path)[..., :3], "loss": np.array(path_losses)}

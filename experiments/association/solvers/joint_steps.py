@@ -152,7 +152,9 @@ def _explain(
 _explained = compiled(_explain)
 
 
-def explain(table: TimeTable, picks: PickTable, events: np.ndarray, gate_s: float) -> tuple[np.ndarray, np.ndarray, float]:
+def explain(
+    table: TimeTable, picks: PickTable, events: np.ndarray, gate_s: float
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Matches `events (event, 4)` to picks.
 
     Returns:

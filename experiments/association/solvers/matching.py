@@ -1,10 +1,11 @@
 """Which pick belongs to which event at one channel, inside compiled loops.
 
 Arrival times lie on a line, so that optimal matchings of a convex cost never cross. `match_all` pairs the k-th event
-with the k-th pick, the optimum for equal counts (Eq. 9). `match_within` lets events and picks go unmatched: it minimises
-the sum of r^2 over pairs plus gate^2 / 2 for each event and each pick left over, so that no pair is further apart than
-`gate`. It is the dustbin variant of the paper's unequal matching (Section 5.7), whose forced pairs would bias events;
-events and picks more than a gate from all others are set aside before the dynamic programme, which keeps it short.
+with the k-th pick, the optimum for equal counts (Eq. 9). `match_within` lets events and picks go unmatched: it
+minimises the sum of r^2 over pairs plus gate^2 / 2 for each event and each pick left over, so that no pair is further
+apart than `gate`. It is the dustbin variant of the paper's unequal matching (Section 5.7), whose forced pairs would
+bias events; events and picks more than a gate from all others are set aside before the dynamic programme, which keeps
+it short.
 """
 
 import numpy as np

@@ -12,7 +12,7 @@ many epochs starts anew, up to ten times. `sgd` is the same without noise.
 As in the paper's program, lengths are in units of the volume's longest side (there 100 km), z runs from 0 to 1, the
 misfit is the squared, unrooted W_2, and times are in units that make the wave speed about 1 (there 10 s). Thresholds
 are in seconds. Ours are: all chains in one array, a step of all of them costing little more than of one; the gradient
-in closed form; four stations a step where the program has one (`stations_per_step`); steps that go on shrinking once
+in closed form; two stations a step where the program has one (`stations_per_step`); steps that go on shrinking once
 the threshold is passed (`settle`); a dustbin where picks may be missing or spurious.
 """
 
@@ -43,7 +43,7 @@ class PreconditionedSGLD:
         threshold_s: Root mean square misfit under which a chain's steps shrink (l*: 1e-4 in the paper's units is
             0.1 s); by default `threshold_in_errors` standard errors, not below what steps of this size can reach.
         threshold_in_errors: See `threshold_s`.
-        decay: Factor on learning rate and noise there; 1 for none.
+        decay: Factor on learning rate and noise there; 0.1 in the paper, 1 for none.
         settle: Further factor that the refinement approaches geometrically; 1 for none.
         restarts: How often a chain may start in all; 10 in the text.
         patience_epochs: Epochs after which a chain above the threshold starts anew; 30 to 50 in the paper's program.
@@ -62,18 +62,18 @@ class PreconditionedSGLD:
         reach_in_errors: Standard errors within which a pick belongs to an arrival, in the end.
     """
 
-    chains: int = 50
+    chains: int = 200
     learning_rate: float = 1e-2
     noise: float = 1e-3
     threshold_s: float | None = None
     threshold_in_errors: float = 3.0
-    decay: float = 0.1
-    settle: float = 0.01
+    decay: float = 0.2
+    settle: float = 0.005
     restarts: int = 10
     patience_epochs: int = 40
-    refine_epochs: int = 20
+    refine_epochs: int = 30
     steps_per_epoch: int = 100
-    stations_per_step: int = 4
+    stations_per_step: int = 2
     preconditioned: bool = True
     smoothing: float = 0.99
     pretrain_times: bool = False
@@ -81,7 +81,7 @@ class PreconditionedSGLD:
     transport: Transport = "sorted"
     p: float = 2.0
     rooted: bool = False
-    reach_s: float = 0.5
+    reach_s: float = 0.7
     reach_in_errors: float = 8.0
 
     def solve(self, problem: Problem, seed: int = 0, progress: bool = False) -> Estimate:

@@ -1,6 +1,7 @@
 """What a search works on, and what all its stages ask of it."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from tqdm import tqdm
@@ -66,13 +67,13 @@ class Search:
         n_windows = max(1, int(np.ceil((high_s - low_s) / longest_s)))
         edges = np.linspace(low_s, high_s, n_windows + 1)
         parts = []
-        for start_s, end_s in tqdm(
-            list(zip(edges[:-1], edges[1:], strict=True)), desc="stacking", leave=False, disable=not progress
-        ):
+        for start_s, end_s in tqdm(list(pairwise(edges)), desc="stacking", leave=False, disable=not progress):
             mine = picks
             if n_windows > 1:
                 reach_s = self.gate_s + self.width_s
-                mine = picks.between(start_s + self.nodes.times_s.min() - reach_s, end_s + self.nodes.times_s.max() + reach_s)
+                mine = picks.between(
+                    start_s + self.nodes.times_s.min() - reach_s, end_s + self.nodes.times_s.max() + reach_s
+                )
                 if not mine.counts.any():
                     continue
             wanted = min(n, 50 + 20 * int(mine.counts.max())) if n_windows > 1 else n

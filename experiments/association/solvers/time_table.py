@@ -45,7 +45,9 @@ class TimeTable(NamedTuple):
         return np.stack([self.origin_km, self.origin_km + self.spacing_km * (np.array(self.values.shape[:3]) - 1)])
 
 
-def time_table(problem: Problem, latent: np.ndarray | None = None, max_nodes: int = MAX_NODES) -> tuple[TimeTable, bool]:
+def time_table(
+    problem: Problem, latent: np.ndarray | None = None, max_nodes: int = MAX_NODES
+) -> tuple[TimeTable, bool]:
     """The problem's travel times as a table, and whether it is exactly what the provider answers.
 
     Args:
@@ -160,7 +162,8 @@ class NodeTimes(NamedTuple):
 
     def positions_km(self, nodes: np.ndarray) -> np.ndarray:
         """`(n, 3)` of the nodes of these numbers."""
-        return self.origin_km + self.spacing_km * np.stack(np.unravel_index(nodes, self.shape), axis=1)
+        steps = np.stack(np.unravel_index(nodes, self.shape), axis=1)
+        return np.asarray(self.origin_km + self.spacing_km * steps)
 
     @property
     def step_s(self) -> float:
@@ -170,7 +173,7 @@ class NodeTimes(NamedTuple):
 
 
 def node_times(table: TimeTable, most_nodes: int = 32) -> NodeTimes:
-    """The table's times on a search grid of `most_nodes` along its longest side: its own nodes where they are so many."""
+    """The table's times on a search grid, `most_nodes` along its longest side; its own nodes where they are so many."""
     low_km, high_km = table.bounds_km
     extent_km = np.maximum(high_km - low_km, 1e-9)
     own = np.array(table.values.shape[:3])

@@ -1,7 +1,8 @@
 """Travel times in a medium that changes with depth only, as most networks know theirs.
 
 First arrivals depend on epicentral distance and depth alone, for a station at a given depth. They are computed once at
-the nodes of such a table, one for every distinct depth of a station and phase, and interpolated (`radial.py`).
+the nodes of such a table and interpolated (`radial.py`). Networks in mountains have as many depths as stations: then
+tables are made at a few depths, a quarter of a kilometre apart, and a station's is the mean of its two neighbours'.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from datamodules.simulate.layered_travel_times import layered_travel_times
 from experiments.association.travel_times.closed_form import differentiable_times, rows_of_channels
 from experiments.association.travel_times.provider import TravelTimesAndDerivatives
 from experiments.association.travel_times.radial import radial_times
+
+LEVEL_STEP_KM = 0.25
 
 
 class LayeredTravelTimes:
@@ -53,22 +56,20 @@ class LayeredTravelTimes:
         source_depths_km = np.linspace(self.bounds_km[0, 2], self.bounds_km[1, 2], n_depths)
         self._steps_km = float(distances_km[1]), float(source_depths_km[1] - source_depths_km[0])
 
-        station_depths_km, table_of_station = np.unique(stations_km[:, 2], return_inverse=True)
-        tables = []
+        levels_km = _levels(stations_km[:, 2])
+        tables: list[np.ndarray] = []
         for phase in self.phases:
-            for station_depth_km in station_depths_km:
-                times_s = layered_travel_times(
-                    np.asarray(depths_km, np.float64),
-                    np.asarray(speeds_km_s[phase], np.float64),
-                    float(station_depth_km),
-                    distances_km,
-                    source_depths_km,
-                )
-                tables.append(_with_ends(_mean_slowness(times_s, distances_km, source_depths_km - station_depth_km)))
+            profile = np.asarray(depths_km, np.float64), np.asarray(speeds_km_s[phase], np.float64)
+            times_s = [layered_travel_times(*profile, level, distances_km, source_depths_km) for level in levels_km]
+            slowness = [
+                _with_ends(_mean_slowness(times, distances_km, source_depths_km - level))
+                for times, level in zip(times_s, levels_km, strict=True)
+            ]
+            tables.extend(_between(slowness, levels_km, depth_km) for depth_km in np.unique(stations_km[:, 2]))
         self._tables = np.stack(tables)
-        self._table_of_row = np.concatenate(
-            [table_of_station + len(station_depths_km) * k for k in range(len(self.phases))]
-        ).astype(np.int64)
+        distinct_km, table_of_station = np.unique(stations_km[:, 2], return_inverse=True)
+        blocks = [table_of_station + len(distinct_km) * k for k in range(len(self.phases))]
+        self._table_of_row = np.concatenate(blocks).astype(np.int64)
         self._stations_km = np.tile(stations_km, (len(self.phases), 1))
 
     def _evaluate(
@@ -105,6 +106,25 @@ class LayeredTravelTimes:
         rows = rows_of_channels(channels, self.phases, self.n_stations)
         times_s, by_position = self._evaluate(positions_km.detach().numpy(), rows)
         return TravelTimesAndDerivatives(torch.from_numpy(times_s), torch.from_numpy(by_position), None)
+
+
+def _levels(station_depths_km: np.ndarray) -> list[float]:
+    """The depths at which tables are made: the stations' own where these are few."""
+    distinct_km = np.unique(station_depths_km)
+    n_levels = int(np.ceil(np.ptp(distinct_km) / LEVEL_STEP_KM)) + 1
+    levels_km = distinct_km if len(distinct_km) <= n_levels else np.linspace(distinct_km[0], distinct_km[-1], n_levels)
+    return [float(level) for level in levels_km]
+
+
+def _between(tables: list[np.ndarray], levels_km: list[float], depth_km: float) -> np.ndarray:
+    """The table at a depth among those of levels, linearly."""
+    upper = min(int(np.searchsorted(levels_km, depth_km)), len(levels_km) - 1)
+    lower = max(upper - 1, 0)
+    if upper == lower:
+        return tables[upper]
+    share = (depth_km - levels_km[lower]) / (levels_km[upper] - levels_km[lower])
+    between: np.ndarray = (1.0 - share) * tables[lower] + share * tables[upper]
+    return between
 
 
 def _mean_slowness(times_s: np.ndarray, distances_km: np.ndarray, below_km: np.ndarray) -> np.ndarray:

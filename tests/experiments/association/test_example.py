@@ -4,7 +4,6 @@ import csv
 from datetime import datetime
 
 import numpy as np
-import pytest
 
 from experiments.association import example
 from experiments.association.cli import main

@@ -11,7 +11,9 @@ from experiments.association.metrics import align_events, association_accuracy
 from experiments.association.solvers.psgld import PreconditionedSGLD, _Run, sgd
 from experiments.association.solvers.psgld_misfit import misfit_and_gradient, misfit_and_gradient_by_pot
 from experiments.association.transport import ArrivalSets, w_sorted, w_unequal
+from experiments.association.travel_times.field import FieldTravelTimes
 from tests.experiments.association.test_assignment import make
+from tests.experiments.association.travel_times.test_field import _Field
 
 SHORT = {"chains": 4, "restarts": 1, "patience_epochs": 3, "refine_epochs": 2, "steps_per_epoch": 10}
 
@@ -60,6 +62,26 @@ def test_the_gradient_by_unknowns_is_that_of_differences():
             moved[:, k] += sign * step
             sides.append(run._evaluate(moved, channels, np.inf)[0].mean(axis=1) / run.scales.time_s**2)
         np.testing.assert_allclose(gradient[:, k], (sides[0] - sides[1]) / (2 * step), rtol=1e-5, atol=1e-8)
+
+
+def test_the_latent_code_is_a_unknown_like_the_others():
+    """Its gradient is that of differences, and it stays in its range."""
+    field = _Field(2)
+    problem = dataclasses.replace(make(n_events=3, n_stations=5)[0], travel_times=FieldTravelTimes(field, vp_vs=1.7))
+    run = _Run(PreconditionedSGLD(chains=2), problem, 3, 0)
+    assert run.unknowns.shape == (2, 14)
+    channels = np.array([0, 3, 5])
+    gradient = run._gradient(channels, np.inf)
+    for k in (12, 13):
+        sides = []
+        for sign in (1, -1):
+            moved = run.unknowns.copy()
+            moved[:, k] += sign * 1e-6
+            sides.append(run._evaluate(moved, channels, np.inf)[0].mean(axis=1) / run.scales.time_s**2)
+        np.testing.assert_allclose(gradient[:, k], (sides[0] - sides[1]) / 2e-6, rtol=1e-5, atol=1e-8)
+    latent = PreconditionedSGLD(**SHORT).solve(problem).latent
+    assert latent.shape == (2,)
+    assert ((latent >= 0) & (latent <= 1)).all()
 
 
 def test_plain_noise_has_the_spread_of_eq_12():

@@ -56,3 +56,15 @@ def test_outside_the_nearest_face_stands_in(provider):
     torch.testing.assert_close(times, provider.times(on_edge, channels))
     assert (by_position[0, 0, 1:] == 0).all()
     assert by_position[0, 0, 0] > 0
+
+
+def test_many_station_depths_share_tables():
+    """Thirty stations within 0.4 km of height: three tables, times as good as a table for each."""
+    rng = np.random.default_rng(6)
+    stations = np.column_stack([rng.uniform(5, 55, 30), rng.uniform(5, 35, 30), rng.uniform(-0.4, 0.0, 30)])
+    speeds = {P: SURFACE_SPEED + GRADIENT * DEPTHS_KM}
+    shared = LayeredTravelTimes(stations, DEPTHS_KM, speeds, BOUNDS_KM, n_distances=81, n_depths=41)
+    alone = LayeredTravelTimes(stations[:1], DEPTHS_KM, speeds, BOUNDS_KM, n_distances=81, n_depths=41)
+    points = torch.from_numpy(_points(50))
+    one = shared.times(points, np.array([[0, P]]))
+    np.testing.assert_allclose(one, alone.times(points, np.array([[0, P]])), atol=0.005)

@@ -1,0 +1,1 @@
+"""HARPA: wave-speed autoencoder and travel-time neural fields."""
