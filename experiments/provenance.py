@@ -11,7 +11,18 @@ from typing import Any
 
 import torch
 
-LIBRARIES = ("seismic-lightning", "torch", "lightning", "torchmetrics", "wandb", "numpy", "numba", "scipy", "scikit-fmm")
+LIBRARIES = (
+    "seismic-lightning",
+    "torch",
+    "lightning",
+    "torchmetrics",
+    "wandb",
+    "numpy",
+    "numba",
+    "scipy",
+    "scikit-fmm",
+    "POT",
+)
 
 
 def git_revision() -> str:

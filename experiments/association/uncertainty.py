@@ -32,7 +32,7 @@ class StandardErrors(NamedTuple):
 
 def _inverse(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pseudo-inverse of a symmetric matrix, and which of its unknowns are determined."""
-    scale = np.sqrt(np.diag(hessian))
+    scale = np.sqrt(np.clip(np.diag(hessian), 0.0, None))  # a Schur complement may round to below 0
     scale = np.where(scale > 0, scale, 1.0)
     values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
     good = values > SINGULAR * max(float(values[-1]), np.finfo(float).tiny)

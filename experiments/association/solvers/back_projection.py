@@ -15,6 +15,8 @@ from experiments.association.solvers.pick_table import PickTable
 from experiments.association.solvers.time_table import NodeTimes, TimeTable, compiled, derive_times
 
 BINS_A_WIDTH = 4
+ALIKE = np.array([0.2, 0.2, 0.2, 0.02])
+"""Candidates nearer than this, km and s, are the same."""
 
 
 class Candidates(NamedTuple):
@@ -248,6 +250,9 @@ def back_project(
     window = np.array([[window_s[0]], [window_s[1]]])
     descend(table, picks, events, scales, np.concatenate([table.bounds_km, window], axis=1), gate_s, scores)
     order = np.argsort(-scores, kind="stable")
+    # Many starts descend to one event: the first of each is enough.
+    _, first = np.unique(np.round(events[order] / ALIKE).astype(np.int64), axis=0, return_index=True)
+    order = order[np.sort(first)]
     return Candidates(events[order], scores[order])
 
 

@@ -174,6 +174,15 @@ def _losses(residuals: np.ndarray, gate_s: float) -> np.ndarray:
     return np.asarray(np.sqrt(squares.mean(axis=(1, 2))))
 
 
+def exact_loss(
+    problem: Problem, picks: PickTable, events: np.ndarray, latent: np.ndarray | None, gate_s: float
+) -> float:
+    """Root mean square misfit of `events (event, 4)` with the provider's own times, seconds."""
+    code = None if latent is None else np.asarray(latent, np.float64)[None]
+    chain = ExactSteps(problem, picks, events[None].copy(), code, np.empty((2, 4)))
+    return float(chain.losses(gate_s)[0])
+
+
 def settle_exactly(
     problem: Problem,
     picks: PickTable,

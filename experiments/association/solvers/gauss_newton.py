@@ -16,11 +16,12 @@ from experiments.association.event_count import LEAST_EVIDENCE
 from experiments.association.problem import Events, Problem
 from experiments.association.solvers.back_projection import Candidates
 from experiments.association.solvers.elite import SETTLING_STEPS, anneal, improve, random_chains
-from experiments.association.solvers.exact_steps import settle_exactly
+from experiments.association.solvers.exact_steps import exact_loss, settle_exactly
 from experiments.association.solvers.joint_steps import MATCH_ALL, explain
-from experiments.association.solvers.latent_search import LAST_PRIOR_S, LatentSearch
-from experiments.association.solvers.origin_times import possible_window
+from experiments.association.solvers.latent_search import LatentSearch
+from experiments.association.solvers.origin_times import likely_window, possible_window
 from experiments.association.solvers.pick_table import pick_table
+from experiments.association.solvers.posterior_mean import posterior_mean
 from experiments.association.solvers.pursuit import prune, pursue_complete, pursue_incomplete
 from experiments.association.solvers.search import LEAST_ERROR_S, Search
 from experiments.association.solvers.solver import Estimate
@@ -28,6 +29,7 @@ from experiments.association.solvers.time_table import node_times, time_table
 
 MOST_EVENTS = 128
 """With more events than these, throwing a few of them again costs more than it wins."""
+COLD_NOISE_KM, COLD_NOISE_S, N_COLD = 10.0, 0.3, 5
 EXACT_S = 1e-5
 """A loss below this is rounding: the solution is taken as it is."""
 
@@ -75,8 +77,13 @@ class GaussNewton:
         if not everywhere and problem.n_events is None:
             events = prune(search, events, LEAST_EVIDENCE)
         loss = explain(table, picks, events, search.loss_gate_s)[2]
+        least = events
         if not exact:
             events, _, loss = settle_exactly(problem, picks, events, None, search.loss_gate_s)
+        if everywhere and len(events) and loss > EXACT_S:
+            # The table's mean differs from its optimum as the exact times' does from theirs.
+            events = events + posterior_mean(search, least, rng) - least
+            loss = exact_loss(problem, picks, events, None, search.loss_gate_s)
         events = events[np.argsort(events[:, 3], kind="stable")]
         return Estimate(Events(events[:, :3], events[:, 3]), None, loss, trace)
 
@@ -101,10 +108,19 @@ class GaussNewton:
             if problem.n_events is None:
                 events = pursue_incomplete(search, None, rng, self.candidates)
         if len(events):
-            events, latent, loss = settle_exactly(problem, picks, events, latent, gate_s, prior_s=LAST_PRIOR_S)
+            events, latent, loss = settle_exactly(
+                problem, picks, events, latent, gate_s, steps=30, prior_s=state.last_prior_s
+            )
         trace = {"positions_km": np.stack(path)[..., :3], "loss": np.array(path_losses)}
         events = events[np.argsort(events[:, 3], kind="stable")]
         return Estimate(Events(events[:, :3], events[:, 3]), latent, loss, trace)
+
+    def _cold(self, search: Search, n_events: int, rng: np.random.Generator) -> np.ndarray:
+        """The best of chains annealed from random events, so that the elite is not of one descent only."""
+        chains = random_chains(search, self.chains, n_events, rng)
+        chains[..., 3] = rng.uniform(*likely_window(search.nodes, search.picks), chains.shape[:2])
+        losses = anneal(search, chains, 2 * self.iterations, COLD_NOISE_KM, COLD_NOISE_S, rng)
+        return np.asarray(chains[np.argsort(losses)[:N_COLD]])
 
     def _better(
         self, search: Search, events: np.ndarray, rng: np.random.Generator, progress: bool
@@ -117,6 +133,7 @@ class GaussNewton:
         path, path_losses = [elite[0].copy()], [float(losses[0])]
         if losses[0] > EXACT_S and self.rounds > 0 and len(events) <= MOST_EVENTS:
             found = search.candidates(search.picks, self.candidates, rng)
+            elite = np.concatenate([elite, self._cold(search, len(events), rng)])
             kept = 64 * len(events)
             found = Candidates(found.events[:kept], found.scores[:kept])
             with tqdm(total=self.rounds, desc="re-randomising", leave=False, disable=not progress) as bar:

@@ -19,11 +19,11 @@ from experiments.association.solvers.joint_steps import MATCH_ALL
 from experiments.association.solvers.origin_times import possible_window
 from experiments.association.solvers.pick_table import pick_table
 from experiments.association.solvers.pursuit import pursue_complete, pursue_incomplete
-from experiments.association.solvers.search import Search
+from experiments.association.solvers.search import GATE_IN_ERRORS, LEAST_ERROR_S, Search
 from experiments.association.solvers.time_table import node_times, time_table
 
 SEARCH_NODES = 21
-FIRST_PRIOR_S, LAST_PRIOR_S = 0.5, 0.02
+FIRST_PRIOR_S = 0.5
 FIRST_GATE_S = 2.0
 N_ELITE = 6
 N_SOUGHT_AFRESH = 3
@@ -64,12 +64,17 @@ class LatentSearch:
 
     @property
     def _gate_s(self) -> float:
-        return MATCH_ALL if self._everywhere else self.error_s * 4.0
+        return MATCH_ALL if self._everywhere else self.error_s * GATE_IN_ERRORS
+
+    @property
+    def last_prior_s(self) -> float:
+        """The prior's weight once events have found their places: that of Bayes' rule with errors of `error_s`."""
+        return self.error_s / float(np.sqrt(self._picks.counts.sum()))
 
     @property
     def error_s(self) -> float:
-        """Standard error of a pick against the best chain's arrival, as far as known."""
-        return max(self._problem.time_error_s, 0.02)
+        """Standard error of a pick against its predicted arrival, as far as known."""
+        return max(self._problem.time_error_s, LEAST_ERROR_S)
 
     def run(self, rounds: int, patience: int = 3) -> Iterator[float]:
         """Searches; yields the best loss after each round."""
@@ -78,7 +83,7 @@ class LatentSearch:
         since = 0
         for _ in range(rounds):
             before = float(self.losses[0])
-            self._anneal(*self._offspring(), self._iterations // 2, LAST_PRIOR_S, 2.0, 0.1)
+            self._anneal(*self._offspring(), self._iterations // 2, self.last_prior_s, 2.0, 0.1)
             yield float(self.losses[0])
             since = 0 if self.losses[0] < before * (1.0 - 10 * SAME) else since + 1
             if since >= patience:
@@ -111,7 +116,7 @@ class LatentSearch:
         chains = ExactSteps(self._problem, self._picks, events, codes, self._bounds, self._prior)
         for i in range(iterations):
             fall = max(0.0, 1.0 - 1.5 * i / iterations) ** 2
-            held_s = LAST_PRIOR_S * (prior_s / LAST_PRIOR_S) ** fall
+            held_s = self.last_prior_s * (prior_s / self.last_prior_s) ** fall
             gate_s = self._gate_s if self._everywhere else max(self._gate_s, FIRST_GATE_S * fall)
             chains.step(gate_s, 1e-3 + 0.3 * fall, held_s)
             if fall > 0.0:
