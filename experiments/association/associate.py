@@ -8,6 +8,7 @@ The solver finds earthquakes that explain the picks (paper, Eq. 10); a linear as
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -104,6 +105,8 @@ def associate(
     trace = dict(estimate.trace)
     if "positions_km" in trace and trace["positions_km"].shape[1] == len(order):
         trace["positions_km"] = trace["positions_km"][:, order]
+    if estimate.travel_times is not None:
+        problem = replace(problem, travel_times=estimate.travel_times)
     event_of_pick, residuals_s = assign(problem, events, estimate.latent)
     errors = standard_errors(problem, events, event_of_pick, residuals_s, estimate.latent)
     return Association(

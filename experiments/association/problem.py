@@ -115,7 +115,8 @@ class Association:
         residuals_s: `(pick,)`, pick minus predicted arrival; NaN for unassociated picks.
         position_errors_km: `(event, 3)`, standard errors; NaN where the picks do not determine them.
         time_errors_s: `(event,)`, standard errors.
-        latent: `(n_latent,)`, estimated latent code of the wave speed; None where that is known.
+        latent: `(n_latent,)`, estimated latent code of the wave speed; None where that is known. Longer where a
+            tomography went on from the code: the numbers of the wave speed that it came to follow.
         loss: What the solver minimised, at the solution; its unit is seconds (root mean square misfit of arrivals).
         cpu_s: Process time of the solve.
         trace: What a solver recorded on the way: `positions_km (iteration, event, 3)`, `loss (iteration,)`.

@@ -19,6 +19,7 @@ from lightning_modules.harpa.settings import (
 from lightning_modules.harpa.travel_time_field import TravelTimeField
 
 AUTOENCODER, FIELD = "autoencoder.", "field."
+_SEARCH_AIDS = ("clipped.", "code_mean", "code_sd")
 _SETTINGS = {AUTOENCODER: AUTOENCODER_SETTINGS, FIELD: FIELD_SETTINGS}
 
 
@@ -54,6 +55,8 @@ def load_weights(network: nn.Module, prefix: str, content: Mapping[str, Any], pa
     """
     weights = content["state_dict"]
     own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    # What helps a search came later than the networks: a checkpoint without it is as good as new.
+    own = {name: value for name, value in network.state_dict().items() if name.startswith(_SEARCH_AIDS)} | own
     try:
         network.load_state_dict(own)
     except RuntimeError as error:

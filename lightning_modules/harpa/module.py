@@ -18,6 +18,7 @@ from torchmetrics import MaxMetric, MeanAbsoluteError, MeanSquaredError
 
 from lightning_modules.errors import ModuleError
 from lightning_modules.harpa.batches import HarpaData, TravelTimeBatch, WaveSpeedBatch
+from lightning_modules.harpa.clipped_components import MOST_SAMPLES as MOST_CLIPPED_SAMPLES
 from lightning_modules.harpa.checkpoint import load_initial_weights
 from lightning_modules.harpa.losses import travel_time_loss, wave_speed_loss
 from lightning_modules.harpa.optimiser import scheduled_optimiser
@@ -168,11 +169,13 @@ class HarpaTraveltimeModule(LightningModule):
         if self.stage in ("field", "refine") and self.autoencoder is not None:
             self._refuse_untrained()
         if self.stage == "autoencoder" and self.autoencoder is not None:
-            components = self.autoencoder.components
+            components, rows = self.autoencoder.components, self._data.wave_speed_indices("train")
             if components is not None and not self._has_weights:
-                rows = self._data.wave_speed_indices("train")
                 stride = -(-len(rows) // MOST_SAMPLES)
                 components.fit(self._speeds(rows[::stride]))
+            if not self._has_weights:
+                stride = -(-len(rows) // MOST_CLIPPED_SAMPLES)
+                self.autoencoder.clipped.fit(self._speeds(rows[::stride]))
         self._describe_wave_speeds()
 
     def on_train_end(self) -> None:
@@ -301,11 +304,13 @@ class HarpaTraveltimeModule(LightningModule):
         self._step(batch, "val")
 
     def on_validation_epoch_end(self) -> None:
-        """Keep the field's error with its weights; stop where the error is small enough."""
+        """Keep the field's error, or the spread of codes, with the weights; stop where the error is small enough."""
         metric = self.speed_rmse if self.stage in ("autoencoder", "refine") else self.time_rmse
         rmse = metric.compute()
         if self.stage == "field":
             self.field.validation_rmse_s.copy_(rmse)
+        elif self._features is not None and self.autoencoder is not None:
+            self.autoencoder.remember(self._features[torch.from_numpy(self._data.wave_speed_indices("train"))])
         if not self.trainer.sanity_checking and float(rmse) < self.hparams["stop_at_rmse"]:
             self.trainer.should_stop = True
 

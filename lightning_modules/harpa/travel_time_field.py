@@ -5,6 +5,9 @@ wave speeds learns those and no others. Here, by default (`decoded`), the networ
 for, by the coefficients of its principal components: T(s, z; r) = T_c(z)(s; r). Times depend on these smoothly, can
 be learned from wave speeds as they are, free of what the autoencoder loses, and they agree by construction with the
 wave speed that is reported.
+
+A wave speed may also be told more closely than by a code: a latent of code and mixture, one behind the other, stands
+for the mixture's (`ClippedComponents`). The network gives no times of those; `wave_speed` knows them.
 """
 
 from typing import Literal
@@ -12,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.harpa.clipped_components import ClippedComponents
 from lightning_modules.harpa.station_field import StationField, TimesAndJacobian
 from lightning_modules.harpa.wave_speed_autoencoder import WaveSpeedAutoencoder
 
@@ -57,6 +61,13 @@ class TravelTimeField(nn.Module):
         return torch.stack([self.bounds_km.new_zeros(self.n_latent), self.bounds_km.new_ones(self.n_latent)])
 
     @property
+    def mixture(self) -> ClippedComponents | None:
+        """The clipped mixtures of its family of wave speeds; None where there is no family, or they were not found."""
+        if self.autoencoder is None or not self.autoencoder.clipped.is_fitted:
+            return None
+        return self.autoencoder.clipped
+
+    @property
     def rmse_s(self) -> float:
         """Root mean square error on validation data, seconds; NaN if it was never validated."""
         return float(self.field.validation_rmse_s)
@@ -90,8 +101,15 @@ class TravelTimeField(nn.Module):
         return self.field.value_and_jacobian(position_km, latent)
 
     def wave_speed(self, latent: Tensor) -> Tensor | None:
-        """The wave speeds of latent codes `(..., n_latent)`: `(..., 32, 32, 32)` km/s; None where it is known."""
-        return None if self.autoencoder is None else self.autoencoder.decode(latent)
+        """The wave speeds of latent codes `(..., n_latent)`: `(..., 32, 32, 32)` km/s; None where it is known.
+
+        Of longer latents, code and mixture, it is the mixture's.
+        """
+        if self.autoencoder is None:
+            return None
+        if latent.shape[-1] > self.n_latent:
+            return self.autoencoder.clipped.grids(latent[..., self.n_latent :])
+        return self.autoencoder.decode(latent)
 
     def latent_of(self, wave_speed_km_s: Tensor) -> Tensor | None:
         """The latent codes of wave speeds `(..., 32, 32, 32)`: `(..., n_latent)`; None where the speed is known."""

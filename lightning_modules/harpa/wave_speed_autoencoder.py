@@ -8,6 +8,9 @@ code's range is then known before training ends, and no wave speed lies outside 
 
 Noise on the code in training (`code_noise`) makes neighbouring codes mean neighbouring wave speeds. That is what an
 optimiser over z needs, and on the paper's random fields it makes unseen wave speeds better besides.
+
+Beyond the paper, an autoencoder remembers what helps a search afterwards: how the codes of training wave speeds are
+spread, and the family's clipped components, in which a tomography goes on where the code ends.
 """
 
 from typing import Literal
@@ -16,10 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.errors import ModuleError
+from lightning_modules.harpa.clipped_components import ClippedComponents
 from lightning_modules.harpa.principal_components import PrincipalComponents
 from lightning_modules.harpa.tangents import carried_forward, perceptron
 
 GRID_SHAPE = (32, 32, 32)
+N_CLIPPED = 22
 AutoencoderKind = Literal["components", "convolutional"]
 
 
@@ -35,9 +40,17 @@ class WaveSpeedAutoencoder(nn.Module):
         code_noise: Standard deviation of the noise on the code in training, in units of the code's range.
         speed_range_km_s: Slowest and fastest wave speed; decoded ones stay within.
 
+    Attributes:
+        clipped: The family's clipped components, empty before they are fitted.
+        code_mean: `(n_latent,)`, of the codes of training wave speeds; the middle of the range before `remember`.
+        code_sd: `(n_latent,)`, their standard deviation; a quarter of the range before `remember`.
+
     Raises:
         ModuleError: If a setting is impossible.
     """
+
+    code_mean: Tensor
+    code_sd: Tensor
 
     def __init__(
         self,
@@ -68,6 +81,19 @@ class WaveSpeedAutoencoder(nn.Module):
             self.decoder: nn.Module = perceptron(n_latent, width, depth, n_components)
         else:
             self.encoder, self.decoder = _convolutions(width, n_latent), _transposed_convolutions(width, n_latent)
+        self.clipped = ClippedComponents(GRID_SHAPE, N_CLIPPED, slowest, fastest)
+        self.register_buffer("code_mean", torch.full((n_latent,), 0.5))
+        self.register_buffer("code_sd", torch.full((n_latent,), 0.25))
+
+    @torch.no_grad()
+    def remember(self, features: Tensor) -> None:
+        """Note how codes are spread, from the features of many wave speeds."""
+        was_training = self.training
+        self.eval()
+        codes = self.code(features)
+        self.train(was_training)
+        self.code_mean.copy_(codes.mean(dim=0))
+        self.code_sd.copy_(codes.std(dim=0))
 
     # -- what is trained lies between a wave speed's features and its code
 

@@ -7,7 +7,7 @@ Where every event has a pick in every channel, the best solutions then have some
 settled, for as long as that helps (`elite.py`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -26,6 +26,8 @@ from experiments.association.solvers.pursuit import prune, pursue_complete, purs
 from experiments.association.solvers.search import LEAST_ERROR_S, Search
 from experiments.association.solvers.solver import Estimate
 from experiments.association.solvers.time_table import node_times, time_table
+from experiments.association.solvers.tomography import tomography
+from experiments.association.travel_times.field import FieldTravelTimes
 
 MOST_EVENTS = 128
 """With more events than these, throwing a few of them again costs more than it wins."""
@@ -43,12 +45,15 @@ class GaussNewton:
         iterations: Steps of each of them.
         candidates: Single events followed in a round of back-projection.
         rounds: Rounds of re-randomisation, at most; it ends earlier when nothing was won in a few.
+        tomography_rounds: Where the wave speed is unknown and the field knows its family's mixtures: how often the
+            eikonal solver is asked after the search over codes, at most; 0 for codes alone, as in the paper.
     """
 
     chains: int = 50
     iterations: int = 40
     candidates: int = 3000
     rounds: int = 10
+    tomography_rounds: int = 12
 
     def solve(self, problem: Problem, seed: int = 0, progress: bool = False) -> Estimate:
         """Solves a problem, with the wave speed where that is unknown.
@@ -60,7 +65,14 @@ class GaussNewton:
         """
         rng = np.random.default_rng(seed)
         if problem.travel_times.n_latent:
-            return self._with_latent(problem, rng, progress)
+            estimate = self._with_latent(problem, rng, progress)
+            if self.tomography_rounds and isinstance(problem.travel_times, FieldTravelTimes):
+                quick = replace(self, rounds=min(self.rounds, 2))
+                return tomography(
+                    problem, problem.travel_times, estimate, lambda known: quick.solve(known, seed),
+                    self.tomography_rounds, progress,
+                )  # fmt: skip
+            return estimate
         table, exact = time_table(problem)
         nodes, picks = node_times(table), pick_table(problem)
         everywhere = not problem.may_be_incomplete

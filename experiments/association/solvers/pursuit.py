@@ -13,6 +13,8 @@ from experiments.association.solvers.pick_table import PickTable
 from experiments.association.solvers.search import Search
 
 FIRST_SHARE = 0.8
+KEPT_SHARE = 0.9
+"""Of the middle event's picks: an event with fewer is sought anew."""
 
 
 def chance_score(search: Search, picks: PickTable) -> float:
@@ -22,7 +24,7 @@ def chance_score(search: Search, picks: PickTable) -> float:
 
 
 def pursue_complete(
-    search: Search, n_events: int, rng: np.random.Generator, n_candidates: int = 3000, max_rounds: int = 6
+    search: Search, n_events: int, rng: np.random.Generator, n_candidates: int = 3000, max_rounds: int = 8
 ) -> np.ndarray:
     """Finds events that have a pick in every channel.
 
@@ -50,9 +52,10 @@ def pursue_complete(
         if not len(new):
             share = max(0.5, share - 0.15)
         found = search.settle(np.concatenate([found, new]), search.gate_s)
-        if not last:
+        if len(found) and not last:
+            # A false event holds picks of true ones, which then can not be found: it shows by the picks it lacks.
             _, support = search.unexplained(found)
-            found = found[support >= 0.6 * n_channels]
+            found = found[support >= max(0.6 * n_channels, KEPT_SHARE * float(np.median(support)))]
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from experiments.association.problem import Events, Problem
+from experiments.association.travel_times.provider import TravelTimes
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,14 @@ class Estimate:
         latent: `(n_latent,)`, latent code of the wave speed; None where that is known.
         loss: Root mean square misfit of arrivals, seconds.
         trace: As in `Association`.
+        travel_times: Where the solver came to better times than the problem's, those; the picks are assigned by them.
     """
 
     events: Events
     latent: np.ndarray | None = None
     loss: float = float("nan")
     trace: dict[str, np.ndarray] = field(default_factory=dict)
+    travel_times: TravelTimes | None = None
 
 
 class Solver(Protocol):

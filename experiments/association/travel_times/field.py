@@ -13,6 +13,7 @@ from torch import Tensor
 
 from experiments.association.travel_times.closed_form import rows_of_channels
 from experiments.association.travel_times.provider import P, S, TravelTimesAndDerivatives
+from experiments.association.travel_times.tomographic import Mixture, TomographicTimes
 from lightning_modules.harpa.travel_time_field import TravelTimeField
 
 
@@ -76,10 +77,28 @@ class FieldTravelTimes:
         return FieldTravelTimes(self._field, self._vp_vs, min(n, self._field.n_corrections))
 
     def wave_speed_km_s(self, latent: np.ndarray) -> np.ndarray | None:
-        """The wave speed `(nx, ny, nz)` of a latent code `(n_latent,)`; None where the field has only one."""
+        """The wave speed `(nx, ny, nz)` of a latent; None where the field has only one.
+
+        Args:
+            latent: `(n_latent,)`, a code, or longer: a code and the numbers of a mixture, whose speed it then is.
+        """
         with torch.no_grad():
             speed = self._field.wave_speed(torch.as_tensor(latent, dtype=self._dtype))
         return None if speed is None else speed.double().numpy()
+
+    def numbers_of(self, latent: np.ndarray) -> np.ndarray:
+        """The numbers `(component,)` of the mixture that is nearest to the wave speed of a code `(n_latent,)`."""
+        family, speed = self._field.mixture, self._field.wave_speed(torch.as_tensor(latent, dtype=self._dtype))
+        assert family is not None and speed is not None
+        return family.numbers(speed).double().numpy()
+
+    def near(self, numbers: np.ndarray) -> TomographicTimes:
+        """The eikonal solver's times around the wave speed of a mixture's numbers `(component,)`."""
+        assert self.mixture is not None
+        spacing_km = (self.bounds_km[1, 0] - self.bounds_km[0, 0]) / (self.mixture.mean.shape[0] - 1)
+        return TomographicTimes(
+            self.mixture, numbers, spacing_km, self.bounds_km[0], self.station_positions_km, self._vp_vs
+        )
 
     def _prepared(self, positions_km: Tensor, latent: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Positions within the bounds, and the code, in the field's precision."""
@@ -115,3 +134,25 @@ class FieldTravelTimes:
             by_position[..., stations, :].double() * each * is_inside,
             None if by_latent is None else by_latent[..., stations, :].double() * each,
         )
+
+
+def _spread_of_codes(field: TravelTimeField) -> tuple[np.ndarray | None, np.ndarray | None]:
+    autoencoder = getattr(field, "autoencoder", None)
+    if autoencoder is None:
+        return None, None
+    return autoencoder.code_mean.double().numpy(), autoencoder.code_sd.double().numpy()
+
+
+def _mixture(field: TravelTimeField) -> Mixture | None:
+    """The field's mixtures, where its nodes are as far apart along all axes, as the eikonal solver wants them."""
+    family = getattr(field, "mixture", None)
+    if family is None:
+        return None
+    spacings_km = (field.bounds_km[1] - field.bounds_km[0]).double().numpy() / (np.array(family.shape) - 1)
+    if not np.allclose(spacings_km, spacings_km[0]):
+        return None
+    return Mixture(
+        family.mean.reshape(family.shape).double().numpy(),
+        family.basis.reshape(*family.shape, -1).double().numpy(),
+        (family.lowest, family.highest),
+    )
