@@ -8,13 +8,13 @@ from datamodules.wave_speed_source import WaveSpeedName
 class AssociationTrialsDataModule(TravelTimeDataModule):
     """What the association runner is tried on: `n_trials` sets of events and their picks.
 
-    Its batches are those of `TravelTimeDataModule`, on which the field is tested beside.
+    Its test batches are those of `TravelTimeDataModule`, on which the field is tested beside. Nothing is trained on it:
+    of many wave speeds it prepares the test part alone.
 
     Args:
         wave_speed: As in `TravelTimeDataModule`, like all that is not explained here.
         data_root: Likewise.
         cache_root: Likewise.
-        n_wave_speeds: Likewise.
         n_validation: Likewise.
         n_test: Likewise; trials take the wave speeds of the test part in turn.
         n_modes: Likewise.
@@ -22,11 +22,8 @@ class AssociationTrialsDataModule(TravelTimeDataModule):
         min_fields: Likewise.
         n_stations: Likewise; all of them record.
         station_seed: Likewise.
-        points_per_epoch: Likewise.
-        points_per_wave_speed: Likewise.
         evaluation_points: Likewise.
         batch_size: Likewise.
-        refinement: Likewise.
         truth_refinement: Likewise; the picks are made with these times.
         num_workers: Likewise.
         mode_seed: Likewise.
@@ -50,7 +47,6 @@ class AssociationTrialsDataModule(TravelTimeDataModule):
         wave_speed: WaveSpeedName = "overthrust",
         data_root: str | None = None,
         cache_root: str = "cache",
-        n_wave_speeds: int = 1000,
         n_validation: int = 50,
         n_test: int = 20,
         n_modes: int = 20,
@@ -58,11 +54,8 @@ class AssociationTrialsDataModule(TravelTimeDataModule):
         min_fields: int = 1,
         n_stations: int = 20,
         station_seed: int = 0,
-        points_per_epoch: int = 102400,
-        points_per_wave_speed: int = 2048,
         evaluation_points: int = 20000,
         batch_size: int = 1024,
-        refinement: int = 1,
         truth_refinement: int | None = None,
         num_workers: int = 0,
         mode_seed: int = 0,
@@ -78,12 +71,11 @@ class AssociationTrialsDataModule(TravelTimeDataModule):
         p_spurious: float = 0.0,
     ) -> None:
         super().__init__(
-            wave_speed=wave_speed, data_root=data_root, cache_root=cache_root, n_wave_speeds=n_wave_speeds,
+            wave_speed=wave_speed, data_root=data_root, cache_root=cache_root, n_wave_speeds=1,
             n_validation=n_validation, n_test=n_test, n_modes=n_modes, max_fields=max_fields, min_fields=min_fields,
-            n_stations=n_stations, station_seed=station_seed, points_per_epoch=points_per_epoch,
-            points_per_wave_speed=points_per_wave_speed, evaluation_points=evaluation_points, batch_size=batch_size,
-            refinement=refinement, truth_refinement=truth_refinement, num_workers=num_workers, mode_seed=mode_seed,
-            wave_speed_seed=wave_speed_seed, seed=seed,
+            n_stations=n_stations, station_seed=station_seed, points_per_epoch=batch_size,
+            evaluation_points=evaluation_points, batch_size=batch_size, truth_refinement=truth_refinement,
+            num_workers=num_workers, mode_seed=mode_seed, wave_speed_seed=wave_speed_seed, seed=seed,
         )  # fmt: skip
         if n_trials < 1 or n_events < 1 or first_trial_seed < 0:
             raise DataError(
@@ -97,3 +89,10 @@ class AssociationTrialsDataModule(TravelTimeDataModule):
         for name, share in {"p_missing": p_missing, "p_spurious": p_spurious}.items():
             if not 0.0 <= share < 1.0:
                 raise DataError(f"{name} is {share}: a share lies between 0 and 1.")
+
+    def prepare_data(self) -> None:
+        """Compute the travel times that are missing. Rank 0 only."""
+        if self._source.known:
+            super().prepare_data()
+        else:
+            self._store("test")

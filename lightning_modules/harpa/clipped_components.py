@@ -3,7 +3,7 @@
 Beyond the paper. Its wave speeds are sums of fields, clipped to a range (Section 5.5). Clipping is what spoils their
 principal components: on the paper's random fields 64 of them err by .24 km/s, because the clipped parts are no linear
 mixtures. Here only the parts that are not clipped are asked to be: what a clipped node would have been is filled in by
-the components themselves, in turns (expectation and maximisation for censored data). 22 numbers then err by .02 km/s.
+the components themselves, in turns (expectation and maximisation for censored data). 22 numbers then err by .015 km/s.
 The numbers have mean 0 and variance 1 over the training wave speeds, which is the prior that a tomography wants.
 """
 
@@ -12,10 +12,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-MOST_SAMPLES = 1000
+MOST_SAMPLES = 500
 SPARSE_NODES = 4096
 """The numbers of each sample are found on so many nodes, evenly drawn; the other nodes follow."""
-TURNS, LAST_TURNS = 80, 40
+TURNS, LAST_TURNS = 150, 60
 RELAXATION = 1.6
 """Above 1, what is filled in converges faster."""
 _EDGE = 1e-4

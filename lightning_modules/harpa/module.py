@@ -18,8 +18,8 @@ from torchmetrics import MaxMetric, MeanAbsoluteError, MeanSquaredError
 
 from lightning_modules.errors import ModuleError
 from lightning_modules.harpa.batches import HarpaData, TravelTimeBatch, WaveSpeedBatch
-from lightning_modules.harpa.clipped_components import MOST_SAMPLES as MOST_CLIPPED_SAMPLES
 from lightning_modules.harpa.checkpoint import load_initial_weights
+from lightning_modules.harpa.clipped_components import MOST_SAMPLES as MOST_CLIPPED_SAMPLES
 from lightning_modules.harpa.losses import travel_time_loss, wave_speed_loss
 from lightning_modules.harpa.optimiser import scheduled_optimiser
 from lightning_modules.harpa.principal_components import MOST_SAMPLES

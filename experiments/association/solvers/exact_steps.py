@@ -116,6 +116,13 @@ class ExactSteps:
         residuals, _, _ = self._evaluate(gate_s)
         return _losses(residuals, gate_s)
 
+    def misfits(self, gate_s: float) -> np.ndarray:
+        """`(chain,)`, root mean square of matched picks minus arrivals, seconds; 0 where nothing is matched."""
+        residuals, _, _ = self._evaluate(gate_s)
+        has = np.isfinite(residuals)
+        squares = np.where(has, residuals, 0.0) ** 2
+        return np.asarray(np.sqrt(squares.sum(axis=(1, 2)) / np.maximum(has.sum(axis=(1, 2)), 1)))
+
     def shake(self, noise_km: float, noise_s: float, rng: np.random.Generator) -> None:
         """Adds noise to positions and origin times."""
         spread = np.array([noise_km, noise_km, noise_km, noise_s])

@@ -35,9 +35,12 @@ LITTLE = 0.01
 
 
 class _State(NamedTuple):
+    """Events `(event, 4)`, the mixture's numbers, the loss (a missing pick counts a gate), the misfit of the others."""
+
     events: np.ndarray
     numbers: np.ndarray
     loss_s: float
+    misfit_s: float
 
     def cost(self, n_channels: int, error_s: float) -> float:
         """Twice the negative logarithm of the posterior density."""
@@ -71,7 +74,7 @@ def tomography(
         return start
     picks = pick_table(problem)
     n_channels = len(picks.counts)
-    ahead = _State(_rows(start.events), family.numbers_of(start.latent), np.inf)
+    ahead = _State(_rows(start.events), family.numbers_of(start.latent), np.inf, np.inf)
     times = family.near(ahead.numbers)
     best, best_times, reach, error_s = ahead, times, FIRST_REACH, FIRST_ERROR_S
     least_error_s = float(np.hypot(problem.pick_noise_s, LEAST_ERROR_S))
@@ -87,6 +90,10 @@ def tomography(
         tried = [_settle(here, picks, events, ahead.numbers, error_s, 0.0) for events in starts]
         reached = min(tried, key=lambda state: state.cost(n_channels, error_s))
         counted = counted or len(reached.events) != len(best.events)
+        if turn and problem.may_be_incomplete:
+            # The gate has narrowed since.
+            there = replace(problem, travel_times=best_times)
+            best = _settle(there, picks, best.events, best.numbers, error_s, 0.0)
         if not counted and reached.cost(n_channels, error_s) > best.cost(n_channels, error_s):
             reach *= SHRINK
             if reach < LEAST_REACH:
@@ -96,7 +103,7 @@ def tomography(
         best, best_times = reached, times
         path.append(best.events)
         path_losses.append(best.loss_s)
-        error_s = float(np.clip(best.loss_s, least_error_s, error_s))
+        error_s = float(np.clip(best.misfit_s, least_error_s, error_s))
         moved = [_settle(here, picks, state.events, best.numbers, error_s, reach) for state in tried]
         ahead = min(moved, key=lambda state: state.cost(n_channels, error_s))
         if np.abs(ahead.numbers - best.numbers).max() < LITTLE:
@@ -134,13 +141,16 @@ def _settle(
     chain = ExactSteps(problem, picks, events[None].copy(), numbers[None].copy(), bounds, prior)
     gate_s = GATE_IN_ERRORS * error_s if problem.may_be_incomplete else MATCH_ALL
     prior_s = error_s / float(np.sqrt(picks.counts.sum()))
-    best = _State(events, numbers, np.inf)
+    best = _State(events, numbers, np.inf, np.inf)
     for step in range(STEPS):
         assert chain.latents is not None
         before, code = chain.events[0], chain.latents[0]
         fall = max(0.0, 1.0 - 2.0 * step / STEPS) ** 2
         loss_s = float(chain.step(gate_s, 1e-4 + 1e-2 * fall, prior_s)[0])
-        state = _State(before, code, loss_s)
+        state = _State(before, code, loss_s, loss_s)
         if state.cost(len(picks.counts), error_s) < best.cost(len(picks.counts), error_s):
             best = state
-    return best
+    if not problem.may_be_incomplete:
+        return best
+    chain = ExactSteps(problem, picks, best.events[None].copy(), best.numbers[None].copy(), bounds, prior)
+    return best._replace(misfit_s=float(chain.misfits(gate_s)[0]))

@@ -1,10 +1,7 @@
 """Travel times from a neural field T(s, z; r), trained for one wave speed or for a family with latent code z.
 
-S times are P times multiplied by the ratio of wave speeds: the field knows one phase.
-
-A latent code of few numbers does not stand for every wave speed: most of what such times err by is what the code lost.
-`with_corrections` offers what a classical tomography would have: the wave speed is free to leave the code's family, in
-the directions and as far as codes were seen to fall short, at a price (a Gaussian prior of mean 0, deviation 1 each).
+S times are P times multiplied by the ratio of wave speeds: the field knows one phase. Where the field knows its family
+of wave speeds as mixtures too, `near` gives the eikonal solver's times instead, for a tomography that starts at a code.
 """
 
 import numpy as np
@@ -17,42 +14,32 @@ from experiments.association.travel_times.tomographic import Mixture, Tomographi
 from lightning_modules.harpa.travel_time_field import TravelTimeField
 
 
-MOST_DEVIATIONS = 5.0
-"""How far a correction may go, in standard deviations."""
-
-
 class FieldTravelTimes:
     """A trained field as a provider.
 
     Args:
         field: The field, with its stations, bounds and validation error (`load_travel_time_field`).
         vp_vs: Ratio of S to P times; None for P alone.
-        n_corrections: Corrections that follow the latent code in every latent (see `with_corrections`).
 
     Attributes:
-        latent_mean: `(n_latent,)`, of what latents are likely; None where the wave speed is known.
+        latent_mean: `(n_latent,)`, of the codes of training wave speeds; None where the wave speed is known.
         latent_sd: `(n_latent,)`, their standard deviation.
+        mixture: The family's wave speeds as mixtures; None where the field knows none.
     """
 
-    def __init__(self, field: TravelTimeField, vp_vs: float | None = None, n_corrections: int = 0) -> None:
+    def __init__(self, field: TravelTimeField, vp_vs: float | None = None) -> None:
         self._field = field.eval().requires_grad_(False)
         self._dtype = field.station_positions_km.dtype
         self.bounds_km = field.bounds_km.detach().double().numpy()
         self.n_stations = len(field.station_positions_km)
         self.phases: tuple[int, ...] = (P,) if vp_vs is None else (P, S)
         self._vp_vs = vp_vs
-        self.n_latent: int = int(field.n_latent) + n_corrections
+        self.n_latent: int = int(field.n_latent)
         self.latent_bounds: np.ndarray | None = None
-        self.latent_mean: np.ndarray | None = None
-        self.latent_sd: np.ndarray | None = None
         if field.latent_bounds is not None:
-            reach = np.array([[-MOST_DEVIATIONS], [MOST_DEVIATIONS]]) * np.ones(n_corrections)
-            self.latent_bounds = np.concatenate([field.latent_bounds.detach().double().numpy(), reach], axis=1)
-            autoencoder = field.autoencoder
-            if autoencoder is not None:
-                mean, sd = (each.double().numpy() for each in (autoencoder.code_mean, autoencoder.code_sd))
-                self.latent_mean = np.concatenate([mean, np.zeros(n_corrections)])
-                self.latent_sd = np.concatenate([sd, np.ones(n_corrections)])
+            self.latent_bounds = field.latent_bounds.detach().double().numpy()
+        self.latent_mean, self.latent_sd = _spread_of_codes(field)
+        self.mixture = _mixture(field)
         self.error_s = float(field.rmse_s) if np.isfinite(field.rmse_s) else 0.0
         self._ratios = torch.ones(len(self.phases), dtype=torch.float64)
         if vp_vs is not None:
@@ -63,18 +50,6 @@ class FieldTravelTimes:
         """`(station, 3)`, the stations that the field was trained for, in its order."""
         positions_km: np.ndarray = self._field.station_positions_km.detach().double().numpy()
         return positions_km
-
-    def with_corrections(self, n: int) -> "FieldTravelTimes":
-        """The same times with a wave speed that may leave the latent codes' family.
-
-        Args:
-            n: Numbers that follow a code in every latent. Fewer are taken where the field offers no more, none where
-                the wave speed is known.
-
-        Returns:
-            A provider whose latents are longer by these numbers. Those latents fit this provider too.
-        """
-        return FieldTravelTimes(self._field, self._vp_vs, min(n, self._field.n_corrections))
 
     def wave_speed_km_s(self, latent: np.ndarray) -> np.ndarray | None:
         """The wave speed `(nx, ny, nz)` of a latent; None where the field has only one.
@@ -89,7 +64,8 @@ class FieldTravelTimes:
     def numbers_of(self, latent: np.ndarray) -> np.ndarray:
         """The numbers `(component,)` of the mixture that is nearest to the wave speed of a code `(n_latent,)`."""
         family, speed = self._field.mixture, self._field.wave_speed(torch.as_tensor(latent, dtype=self._dtype))
-        assert family is not None and speed is not None
+        assert family is not None
+        assert speed is not None
         return family.numbers(speed).double().numpy()
 
     def near(self, numbers: np.ndarray) -> TomographicTimes:
@@ -137,7 +113,7 @@ class FieldTravelTimes:
 
 
 def _spread_of_codes(field: TravelTimeField) -> tuple[np.ndarray | None, np.ndarray | None]:
-    autoencoder = getattr(field, "autoencoder", None)
+    autoencoder = getattr(field, "autoencoder", None)  # a field of a known wave speed need not have any
     if autoencoder is None:
         return None, None
     return autoencoder.code_mean.double().numpy(), autoencoder.code_sd.double().numpy()

@@ -1,8 +1,8 @@
 """Travel times near a wave speed: the eikonal solver's at the speed itself, and their change with it to first order.
 
-A neural field answers for a whole family of wave speeds, and errs. Once a wave speed is roughly known, the times of that
-one speed are had from the eikonal solver, in the time of a few steps with the field, and so are their derivatives by
-the numbers u of a clipped mixture c = clip(mean + basis u). That is all a tomography needs, and nothing is learned.
+A neural field answers for a whole family of wave speeds, and errs. Once a wave speed is roughly known, the times of
+that one speed are had from the eikonal solver, in the time of a few steps with the field, and so are their derivatives
+by the numbers u of a clipped mixture c = clip(mean + basis u). That is all a tomography needs; nothing is learned.
 """
 
 from typing import NamedTuple
@@ -41,7 +41,7 @@ class Mixture(NamedTuple):
     def changes_km_s(self, numbers: np.ndarray) -> np.ndarray:
         """Its derivatives by u, `(nx, ny, nz, component)`: a clipped node does not change."""
         mixed = self.mean + self.basis @ numbers
-        return self.basis * ((mixed > self.range_km_s[0]) & (mixed < self.range_km_s[1]))[..., None]
+        return np.asarray(self.basis * ((mixed > self.range_km_s[0]) & (mixed < self.range_km_s[1]))[..., None])
 
 
 class TomographicTimes:
