@@ -49,6 +49,7 @@ test-slow: setup  ## the slow tests: several processes, kill and resume
 smoke: setup  ## end-to-end runs on tiny synthetic data, some two minutes
 	$(PY) -m experiments.ubdiff run --preset tiny --config tests/smoke.yaml --name smoke --run_root $(RUNS) --cache_root $(CACHE)
 	$(PY) -m experiments.harpa run --preset tiny --config tests/smoke_harpa.yaml --name smoke --run_root $(RUNS) --cache_root $(CACHE)
+	$(PY) -m experiments.harpa run --wave_speed grf --preset tiny --config tests/smoke_harpa.yaml --name smoke-grf --run_root $(RUNS) --cache_root $(CACHE)
 
 lint: setup  ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -182,8 +182,12 @@ def _experiment_of(folder: RunFolder) -> Any:
         raise SettingsError(f"{folder.root}: a run lies in a folder with its experiment's name, such as ubdiff/.")
     experiment = importlib.import_module(f"experiments.{paper}").EXPERIMENT
     command = (read_json(folder.provenance) or {}).get("command", [])
-    variants = [name for name in experiment.variants if f"--variant {name}" in " ".join(command).replace("=", " ")]
-    return experiment.as_variant(variants[-1]) if variants else experiment
+    named = [name for name in experiment.variants if f"--variant {name}" in " ".join(command).replace("=", " ")]
+    if named:
+        return experiment.as_variant(named[-1])
+    finished = {path.parent.name for path in folder.root.glob("*/stage.json")}
+    fitting = [name for name, stages in experiment.variants.items() if {stage.name for stage in stages} == finished]
+    return experiment.as_variant(fitting[0]) if fitting else experiment
 
 
 if __name__ == "__main__":

@@ -69,18 +69,19 @@ def test_a_stage_learns_on_two_ranks_what_it_learns_on_one(runs, stage):
     before = STARTS_FROM.get(stage)
     weights = str(runs.folder("whole") / before / "final.ckpt") if before else "null"
     options = ["--stage", stage, f"--{stage}.model.initial_weights", weights]
-    options += ["--shared.model.code_noise", "0.0"]
+    options += ["--shared.model.code_noise", "0.0", "--shared.model.optimizer", "adamw"]
     losses = []
     for devices in ("1", "2"):
         name = f"{stage}-{devices}"
         runs.finish("grf", name, "--devices", devices, *options, command="fit")
         losses.append(runs.first_loss(name, stage))
-    # The means are over the epoch's steps, which the optimiser's first ones, by sign, part in the last digits. And
-    # `refine` compares times at random points, which are each rank's own.
-    assert losses[1] == pytest.approx(losses[0], rel=0.3 if stage == "refine" else 5e-3)
+    # Not with SOAP, whose rotations by QR make large differences of the last digits. `refine` compares times at random
+    # points, which are each rank's own: there the two losses are two samples of one mean.
+    assert losses[1] == pytest.approx(losses[0], rel=0.3 if stage == "refine" else 1e-4)
 
 
 def test_a_known_speed_trains_on_two_ranks(runs):
     for devices in ("1", "2"):
-        runs.finish("overthrust", f"known-{devices}", "--devices", devices, "--stage", "field", command="fit")
-    assert runs.first_loss("known-2", "field") == pytest.approx(runs.first_loss("known-1", "field"), rel=5e-3)
+        options = ["--devices", devices, "--stage", "field", "--shared.model.optimizer", "adamw"]
+        runs.finish("overthrust", f"known-{devices}", *options, command="fit")
+    assert runs.first_loss("known-2", "field") == pytest.approx(runs.first_loss("known-1", "field"), rel=1e-4)
