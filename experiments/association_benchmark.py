@@ -17,7 +17,6 @@ from experiments.errors import SettingsError
 from experiments.settings import nearest
 
 GROWTH, CHAINS = "growth", "psgld/one_after_another"
-WARM_UP_SEED = 1000
 
 
 def seeds_of(text: str) -> list[int]:
