@@ -40,8 +40,8 @@ def test_seconds_go_on_after_a_resume():
 
 
 def test_peak_memory_sees_an_allocation():
-    # What earlier tests left must not be given back to the system in the middle of this one: collected now, and no large
-    # piece is asked of the allocator, or freed, which is when it tidies up.
+    # What earlier tests left must not be given back to the system in the middle of this one: it is collected now, and
+    # no large piece is asked of the allocator or freed, which is when it tidies up.
     gc.collect()
     megabyte = b"1" * 1_000_000
     reset_peak_memory()
