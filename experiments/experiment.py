@@ -97,6 +97,9 @@ class Experiment:
         shared: Prefixes of dotted settings that must be the same in all stages.
         metrics: The report's table: name in metrics.json -> what it says.
         figures: The report's pictures: file name -> caption.
+        layers: Settings between the preset and the user's file: (where they come from, blocks), lowest first.
+        run_label: What a run's name begins with, from the flattened settings of its first stage; by default the
+            subject's value.
     """
 
     paper: str
@@ -111,6 +114,8 @@ class Experiment:
     metrics: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, str] = field(default_factory=dict)
     variant: str = ""
+    layers: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    run_label: Callable[[Mapping[str, Any]], str] | None = None
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -94,6 +94,7 @@ def layers_of(experiment: Experiment, options: argparse.Namespace, dotted: Seque
     own = {stage.name: dict(stage.settings) for stage in experiment.stages}
     layers: list[tuple[str, Settings]] = [("the suite", own)]
     layers.append((f"preset {options.preset}", read_preset(experiment.paper, options.preset)))
+    layers += [(origin, dict(content)) for origin, content in experiment.layers]
     if options.config:
         layers.append((str(options.config), read_yaml(options.config)))
     short: Settings = {}
@@ -198,7 +199,8 @@ def _prepare(experiment: Experiment, options: argparse.Namespace, dotted: Sequen
 def _run_name(experiment: Experiment, preset: str, resolved: dict[str, Settings]) -> str:
     settings = flattened(resolved[experiment.stages[0].name])
     variant = "" if experiment.is_default_variant else f"-{experiment.variant}"
-    return f"{settings[experiment.subject]}-{preset}{variant}-seed{settings['seed_everything']}"
+    label = experiment.run_label(settings) if experiment.run_label else settings[experiment.subject]
+    return f"{label}-{preset}{variant}-seed{settings['seed_everything']}"
 
 
 def _print_config(pipeline: "Pipeline") -> None:
