@@ -11,6 +11,12 @@ RUN     ?=
 DATA    ?=
 CACHE   ?= cache
 RUNS    ?= runs
+PICKS   ?=
+STATIONS ?=
+VELOCITY ?=
+REFERENCE ?=
+OUT     ?=
+SWEEP   ?=
 ARGS    ?=
 
 PYTHON  ?= python3
@@ -23,7 +29,7 @@ OPTIONS = --seed $(SEED) --cache_root $(CACHE) --run_root $(RUNS) \
           $(if $(PRESET),--preset $(PRESET)) $(if $(VARIANT),--variant $(VARIANT)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow smoke lint bench exp-ubdiff ablate-ubdiff exp-harpa figures-harpa bench-association report data clean
+.PHONY: help setup test test-slow smoke lint bench exp-ubdiff ablate-ubdiff exp-harpa figures-harpa bench-association associate report data clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -74,6 +80,10 @@ figures-harpa: setup  ## the figures of HARPA's paper at a size for a laptop: DA
 
 bench-association: setup  ## accuracy and CPU time of the association solvers: DATA
 	$(PY) -m experiments.association_benchmark --cache_root $(CACHE) $(if $(DATA),--data_root $(DATA)) $(ARGS)
+
+associate: setup  ## a catalogue of picks: PICKS, STATIONS, VELOCITY (.csv 1-D, .npy 3-D, or km/s), OUT, REFERENCE
+	$(PY) -m experiments.catalogue --picks $(PICKS) --stations $(STATIONS) --velocity $(VELOCITY) --out $(OUT) \
+	  --cache_root $(CACHE) $(if $(REFERENCE),--reference $(REFERENCE)) $(ARGS)
 
 report: setup  ## one HTML page of a run: RUN=runs/ubdiff/FlatVel-A-tiny-seed0
 	$(PY) -m experiments.report_html $(RUN)

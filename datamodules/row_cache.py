@@ -35,6 +35,7 @@ def cached_rows(
     solve: Solve,
     *,
     what: str,
+    unit: str = "speed",
     workers: int = 1,
     progress: bool = False,
 ) -> FloatArray:
@@ -46,6 +47,7 @@ def cached_rows(
         shape: Of all rows together.
         solve: Computes a row.
         what: Named in the progress bar.
+        unit: What a row is of, in the progress bar.
         workers: Rows computed at the same time; where there is one row, it has them all.
         progress: Show a progress bar.
 
@@ -61,14 +63,14 @@ def cached_rows(
             folder.mkdir(parents=True, exist_ok=True)
             with lock(path.with_suffix(".lock")):
                 if not path.exists():
-                    _fill(path, shape, solve, what, workers, progress)
+                    _fill(path, shape, solve, what, unit, workers, progress)
         rows: FloatArray = np.load(path, mmap_mode="r")
     if rows.shape != shape:
         raise DataError(f"{path} has the shape {rows.shape}, wanted {shape}: remove it, it is made again.")
     return rows
 
 
-def _fill(path: Path, shape: tuple[int, ...], solve: Solve, what: str, workers: int, progress: bool) -> None:
+def _fill(path: Path, shape: tuple[int, ...], solve: Solve, what: str, unit: str, workers: int, progress: bool) -> None:
     row_bytes = 4 * int(np.prod(shape[1:]))
     partial = path.with_name(path.name + ".partial")
     done = max(0, partial.stat().st_size - _HEADER_BYTES) // row_bytes if partial.exists() else 0
@@ -76,7 +78,7 @@ def _fill(path: Path, shape: tuple[int, ...], solve: Solve, what: str, workers: 
     if needed > free:
         raise DataError(
             f"{what} need {needed / 1e9:.1f} GB in {path.parent} but {free / 1e9:.1f} GB are free: free some, "
-            "choose another cache_root, or ask for fewer wave speeds or stations."
+            "choose another cache_root, or ask for less (fewer wave speeds, stations or events)."
         )
     if progress and needed > _LARGE_BYTES:
         tqdm.write(f"{what}: {needed / 1e9:.1f} GB in {path.parent}", file=sys.stderr)
@@ -86,7 +88,7 @@ def _fill(path: Path, shape: tuple[int, ...], solve: Solve, what: str, workers: 
             raise RuntimeError(f"numpy wrote a header of {file.tell()} bytes, {_HEADER_BYTES} were kept free")
         file.truncate(_HEADER_BYTES + done * row_bytes)
         file.seek(_HEADER_BYTES + done * row_bytes)
-        bar = tqdm(total=shape[0], initial=done, desc=what, unit="speed", disable=not progress or shape[0] == 1)
+        bar = tqdm(total=shape[0], initial=done, desc=what, unit=unit, disable=not progress or shape[0] == 1)
         with bar:
             for row in _rows(range(done, shape[0]), solve, workers, progress):
                 file.write(np.ascontiguousarray(row, dtype="<f4").data)

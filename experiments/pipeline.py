@@ -30,8 +30,9 @@ from experiments.provenance import provenance
 from experiments.ranks import Ranks
 from experiments.report import write_report
 from experiments.run_folder import RunFolder, read_json, write_json, write_text
-from experiments.settings import Settings, flattened, merge, nested
+from experiments.settings import Settings, check_shared, flattened, merge, nested
 from experiments.stage_weights import adopt, finished_elsewhere, is_behind, keep_trained_weights
+from experiments.wandb_products import send_products
 
 # What the training of every stage goes through, beside its own module and data module.
 COMMON_SOURCES = ("experiments.cli", "callbacks.epoch_seed")
@@ -63,6 +64,7 @@ class Pipeline:
         experiment: What to run.
         settings: Stage name -> merged settings.
         adopts: Take a stage over that another run beside this one has finished with the same fingerprint.
+        sends_checkpoints: Send the final weights to W&B.
 
     Attributes:
         resolved: After `validate`, every setting of every stage.
@@ -71,9 +73,16 @@ class Pipeline:
 
     folder: RunFolder
 
-    def __init__(self, experiment: Experiment, settings: Mapping[str, Settings], *, adopts: bool = True) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        settings: Mapping[str, Settings],
+        *,
+        adopts: bool = True,
+        sends_checkpoints: bool = False,
+    ) -> None:
         self.experiment = experiment
-        self.adopts = adopts
+        self.adopts, self.sends_checkpoints = adopts, sends_checkpoints
         self.ranks = Ranks()
         self.settings = {name: merge(content) for name, content in settings.items()}
         self.resolved: dict[str, Settings] = {}
@@ -106,21 +115,7 @@ class Pipeline:
                         f"stage {stage.name}: {name} is a budget in seconds, which no second run can repeat; "
                         "set trainer.max_epochs or trainer.max_steps."
                     )
-        self._check_shared()
-
-    def _check_shared(self) -> None:
-        """Settings that fix tensor shapes or data must agree between stages."""
-        seen: dict[str, tuple[str, Any]] = {}
-        for stage in self.experiment.stages:
-            for name, value in flattened(self.resolved[stage.name]).items():
-                if not name.startswith(self.experiment.shared):
-                    continue
-                other, wanted = seen.setdefault(name, (stage.name, value))
-                if value != wanted:
-                    raise SettingsError(
-                        f"{name} must be the same in all stages, found {wanted!r} in {other} and "
-                        f"{value!r} in {stage.name}; set it once as --shared.{name} VALUE."
-                    )
+        check_shared(self.resolved, self.experiment.shared)
 
     # -- whole runs and single stages ------------------------------------------------------------------------------
 
@@ -184,6 +179,7 @@ class Pipeline:
         write_report(self.experiment, self.folder)
         if self._wandb is not None:
             self._wandb.summary.update(metrics)
+            send_products(self._wandb, self.experiment, self.folder, checkpoints=self.sends_checkpoints)
         self._say(f"done; the report is {self.folder.report}")
         self._close(0)
 

@@ -80,6 +80,9 @@ def parser_of(experiment: Experiment) -> argparse.ArgumentParser:
             action="store_true",
             help="train every stage here, even where another run below run_root has finished the very same one",
         )
+        command.add_argument(
+            "--log_checkpoints", action="store_true", help="send the final weights of a run to W&B, as an artifact"
+        )
         command.add_argument("--print_config", action="store_true", help="print the resolved settings and stop")
         for shorthand in experiment.shorthands:
             if shorthand.is_flag:
@@ -187,7 +190,7 @@ def _prepare(experiment: Experiment, options: argparse.Namespace, dotted: Sequen
             f"--stage {options.stage}: there is no such stage; {nearest(options.stage, experiment.stage_names)}"
         )
     settings = settings_of(experiment, options, dotted)
-    pipeline = Pipeline(experiment, settings, adopts=not options.no_adoption)
+    pipeline = Pipeline(experiment, settings, adopts=not options.no_adoption, sends_checkpoints=options.log_checkpoints)
     pipeline.validate()
     name = options.name or _run_name(experiment, options.preset, pipeline.resolved)
     if under_sweep_agent() and os.environ.get("WANDB_RUN_ID"):

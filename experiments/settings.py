@@ -222,3 +222,26 @@ def last_value(setting: str, layers: Sequence[tuple[str, Mapping[str, Any]]]) ->
         if setting in found:
             return found[setting]
     return None
+
+
+def check_shared(resolved: Mapping[str, Mapping[str, Any]], prefixes: tuple[str, ...]) -> None:
+    """Settings that fix tensor shapes or data must agree between stages.
+
+    Args:
+        resolved: Stage name -> its settings, in order.
+        prefixes: Of the dotted names of those settings.
+
+    Raises:
+        SettingsError: If two stages differ in one.
+    """
+    seen: dict[str, tuple[str, Any]] = {}
+    for stage, settings in resolved.items():
+        for name, value in flattened(settings).items():
+            if not name.startswith(prefixes):
+                continue
+            other, wanted = seen.setdefault(name, (stage, value))
+            if value != wanted:
+                raise SettingsError(
+                    f"{name} must be the same in all stages, found {wanted!r} in {other} and "
+                    f"{value!r} in {stage}; set it once as --shared.{name} VALUE."
+                )

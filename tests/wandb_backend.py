@@ -1,8 +1,8 @@
-"""A stand-in for the Weights & Biases backend on the loopback interface, for tests of real `wandb sweep` and `wandb agent`.
+"""A stand-in for the Weights & Biases backend on the loopback interface, for real `wandb sweep` and `wandb agent`.
 
 It answers the GraphQL operations, file streams and uploads that wandb 0.31 sends, and keeps in memory what came: sweeps
 with the points they hand out, and runs with configuration, history, summary, files and exit code. An operation it does
-not know is answered with an error and remembered in `unknown`, so that a test sees what a new version of wandb asks for.
+not know is answered with an error and remembered, so that a test sees what a new version of wandb asks for.
 """
 
 import itertools
@@ -76,6 +76,16 @@ def points(config: JSON, seed: int = 0) -> list[JSON]:
     return draws
 
 
+@dataclass
+class ReceivedArtifact:
+    """An artifact: its files as they came."""
+
+    name: str
+    kind: str
+    files: dict[str, bytes] = field(default_factory=dict)
+    is_committed: bool = False
+
+
 class WandbBackend:
     """The server; use it in a `with`.
 
@@ -83,6 +93,7 @@ class WandbBackend:
         url: For `WANDB_BASE_URL`.
         sweeps: By name.
         runs: By id.
+        artifacts: By name; a logged table is one.
         unknown: Operations that nobody here knows, as they were asked.
         to_stop: Ids of runs whose agent is told to stop them at its next heartbeat.
         most_runs: At most so many runs are handed out; None for all.
@@ -91,13 +102,14 @@ class WandbBackend:
     def __init__(self, most_runs: int | None = None) -> None:
         self.sweeps: dict[str, ReceivedSweep] = {}
         self.runs: dict[str, ReceivedRun] = {}
+        self.artifacts: dict[str, ReceivedArtifact] = {}
         self.unknown: list[str] = []
         self.to_stop: set[str] = set()
         self.most_runs = most_runs
         self._lock = threading.Lock()
 
     def __enter__(self) -> "WandbBackend":
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -196,7 +208,7 @@ class WandbBackend:
         run = self.runs.setdefault(asked["name"], ReceivedRun(asked["name"]))
         if asked.get("config"):
             sent = json.loads(asked["config"])
-            run.config = {name: value["value"] if "value" in value else value for name, value in sent.items()}
+            run.config = {name: value.get("value", value) for name, value in sent.items()}
         over = len(run.exit_codes) == run.starts
         run.starts += int(over)
         run.sweep = asked.get("sweep") or run.sweep
@@ -214,6 +226,40 @@ class WandbBackend:
     def _on_OrganizationCoreWeaveOrganizationID(self, _: JSON) -> JSON:  # noqa: N802
         return {"entity": {"organization": None}}
 
+    def _on_ArtifactType(self, asked: JSON) -> JSON:  # noqa: N802
+        known = asked["name"].partition(":")[0] in self.artifacts
+        return {"project": {"artifact": {"artifactType": {"name": "any"}} if known else None}}
+
+    def _on_CreateArtifact(self, asked: JSON) -> JSON:  # noqa: N802
+        name = asked["input"]["artifactCollectionName"]
+        self.artifacts.setdefault(name, ReceivedArtifact(name, asked["input"]["artifactTypeName"]))
+        artifact = {"id": name, "state": "PENDING", "artifactSequence": {"id": name, "latestArtifact": None}}
+        return {"createArtifact": {"artifact": artifact}}
+
+    def _on_CreateArtifactManifest(self, asked: JSON) -> JSON:  # noqa: N802
+        asked = asked.get("input", asked)
+        file = {"id": "manifest", "name": asked["name"], "displayName": asked["name"], "uploadHeaders": []}
+        manifest = {"id": asked["artifactID"], "file": {**file, "uploadUrl": f"{self.url}/manifest/any"}}
+        return {"createArtifactManifest": {"artifactManifest": manifest}}
+
+    def _on_CreateArtifactFiles(self, asked: JSON) -> JSON:  # noqa: N802
+        edges = []
+        for spec in asked["input"]["artifactFiles"]:
+            artifact = self.artifacts[spec["artifactID"]]
+            url = f"{self.url}/artifact/{artifact.name}/{spec['name']}"
+            node = {"id": spec["name"], "name": spec["name"], "displayName": spec["name"], "uploadUrl": url}
+            more = {"uploadHeaders": [], "artifact": {"id": artifact.name}, "storagePath": spec["name"]}
+            edges.append({"node": {**node, **more, "uploadMultipartUrls": None}})
+        return {"createArtifactFiles": {"files": {"edges": edges}}}
+
+    def _on_UpdateArtifactManifest(self, asked: JSON) -> JSON:  # noqa: N802
+        return self._on_CreateArtifactManifest(asked)
+
+    def _on_CommitArtifact(self, asked: JSON) -> JSON:  # noqa: N802
+        name = asked.get("input", asked)["artifactID"]
+        self.artifacts[name].is_committed = True
+        return {"commitArtifact": {"artifact": {"id": name, "digest": ""}}}
+
     # -- what is sent ----------------------------------------------------------------------------------------------
 
     def stream(self, run_id: str, body: JSON) -> JSON:
@@ -229,10 +275,20 @@ class WandbBackend:
                 run.exit_codes.append(int(body["exitcode"]))
             return {"exitcode": None, "limits": {}}
 
-    def upload(self, run_id: str, name: str, content: bytes) -> None:
-        """A file of a run."""
+    def upload(self, kind: str, owner: str, name: str, content: bytes) -> None:
+        """A file of a run or of an artifact."""
         with self._lock:
-            self.runs.setdefault(run_id, ReceivedRun(run_id)).files[name] = content
+            if kind == "upload":
+                self.runs.setdefault(owner, ReceivedRun(owner)).files[name] = content
+            else:
+                self.artifacts[owner].files[name] = content
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: a client that goes away with its process is no fault here."""
 
 
 def _handler(backend: WandbBackend) -> type[BaseHTTPRequestHandler]:
@@ -255,18 +311,16 @@ def _handler(backend: WandbBackend) -> type[BaseHTTPRequestHandler]:
             stream = re.fullmatch(r"/files/[^/]+/[^/]+/([^/]+)/file_stream", self.path)
             if self.path == "/graphql":
                 asked = json.loads(body)
-                self._reply(
-                    backend.answer(asked["query"], asked.get("operationName"), asked.get("variables") or {})
-                )
+                self._reply(backend.answer(asked["query"], asked.get("operationName"), asked.get("variables") or {}))
             elif stream:
                 self._reply(backend.stream(stream.group(1), json.loads(body)))
             else:
                 self._reply({})
 
         def do_PUT(self) -> None:
-            body, place = self._body(), re.fullmatch(r"/upload/([^/]+)/(.+)", self.path)
+            body, place = self._body(), re.fullmatch(r"/(upload|artifact)/([^/]+)/(.+)", self.path)
             if place:
-                backend.upload(place.group(1), place.group(2), body)
+                backend.upload(*place.groups(), body)
             self._reply({})
 
         def do_GET(self) -> None:

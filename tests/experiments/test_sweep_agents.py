@@ -77,14 +77,20 @@ def goal_of(name: str) -> str:
 
 @pytest.mark.parametrize("paper", sorted(SMOKE))
 def test_an_agent_drives_two_whole_runs_of_a_paper(agents, paper):
-    sweep = agents.sweep(paper, agents.below(paper), {"shared.seed_everything": [0, 1]})
+    more = [*agents.below(paper), "--log_checkpoints"]
+    sweep = agents.sweep(paper, more, {"shared.seed_everything": [0, 1]})
     runs, said = agents.runs_of(sweep)
     assert [run.exit_codes for run in runs] == [[0], [0]], said
     for seed, run in enumerate(runs):
         assert run.sweep == sweep
         assert run.history, said
         assert goal_of(paper) in run.summary
-        assert "provenance" in run.config
+        assert {"git_revision", "versions", "system", "data"} <= run.config["provenance"].keys()
+        assert any(name.startswith("media/images/figures/") for name in run.files), sorted(run.files)
+        assert any(name.startswith("media/table/") for name in run.files), sorted(run.files)
+        weights = agents.backend.artifacts[f"{paper}-{run.name}"]
+        assert weights.is_committed
+        assert any(name.endswith(".ckpt") for name in weights.files)
         first_stage = next(value for value in run.config.values() if isinstance(value, dict) and "model" in value)
         assert first_stage["seed_everything"] == seed, "the agent's value has reached the experiment"
         folder = next((agents.home / "runs" / paper).glob(f"*{run.name}"))
