@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -123,6 +124,7 @@ class SuiteCLI(LightningCLI):
         assert isinstance(args, dict)
         subcommand = args["subcommand"]
         self._refuse_unknown(self._subcommand_parsers[subcommand], args[subcommand])
+        _check_seed(args[subcommand].get("seed_everything"), self._origin)
         try:
             self.config: Namespace = parser.parse_object(args)
         except Exception as error:
@@ -192,6 +194,28 @@ class SuiteCLI(LightningCLI):
         return {block: settings[block] for block in BLOCKS}
 
 
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+_CHOICE = re.compile(
+    r'Parser key "(?P<key>[^"]+)": Expected a typing\.Literal\[(?P<choices>.*)\]\. Got value: (?P<value>.*)'
+)
+_KIND = re.compile(r"Parser key \"(?P<key>[^\"]+)\": Expected a <class '(?P<kind>\w+)'>\. Got value: (?P<value>.*)")
+_LINK = re.compile(r"Call to compute_fn of link .* failed: (?P<why>.*)")
+
+
 def _first_sentence(error: BaseException) -> str:
+    """What was wrong, in our words where the parser's are about its own insides."""
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:3]) if lines else type(error).__name__
+    text = " ".join(lines[:3]) if lines else type(error).__name__
+    if found := _CHOICE.search(text):
+        choices = [choice.strip().strip("'\"") for choice in found["choices"].split(",")]
+        return f"{found['key']} is {found['value']}, wanted {' or '.join(choices)}; {nearest(found['value'], choices)}"
+    if (found := _KIND.search(text)) and found["kind"] in _KINDS:
+        return f"{found['key']} is {found['value']}, wanted {_KINDS[found['kind']]}; change it."
+    if found := _LINK.search(text):
+        text = found["why"]
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
+def _check_seed(seed: Any, origin: str) -> None:
+    if isinstance(seed, int) and not isinstance(seed, bool) and not 0 <= seed < 2**32:
+        raise SettingsError(f"stage {origin}: the seed is {seed}, wanted one from 0 to {2**32 - 1}; choose another.")

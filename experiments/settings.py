@@ -218,7 +218,8 @@ def _for_stage(content: Mapping[str, Any], stage: StageBlocks, stages: Sequence[
 def last_value(setting: str, layers: Sequence[tuple[str, Mapping[str, Any]]]) -> Any:
     """The value that the highest layer gives to a shared setting, or None."""
     for _, layer in reversed(layers):
-        found = flattened(layer.get(SHARED) or {})
+        shared = layer.get(SHARED)
+        found = flattened(shared) if isinstance(shared, Mapping) else {}  # else refused by `resolve`
         if setting in found:
             return found[setting]
     return None

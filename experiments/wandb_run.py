@@ -19,11 +19,21 @@ def under_sweep_agent() -> bool:
     return bool(os.environ.get("WANDB_SWEEP_ID"))
 
 
+MODES = ("online", "offline", "disabled")
+
+
 def mode() -> str:
-    """`online`, `offline` or `disabled`: WANDB_MODE if it is set, else offline unless somebody has logged in."""
+    """`online`, `offline` or `disabled`: WANDB_MODE if it is set, else offline unless somebody has logged in.
+
+    Raises:
+        SettingsError: If WANDB_MODE is none of them.
+    """
     chosen = os.environ.get("WANDB_MODE")
     if chosen:
-        return {"dryrun": "offline", "run": "online"}.get(chosen, chosen)
+        chosen = {"dryrun": "offline", "run": "online"}.get(chosen, chosen)
+        if chosen not in MODES:
+            raise SettingsError(f"WANDB_MODE is {chosen}: wanted {', '.join(MODES[:-1])} or {MODES[-1]}; set it so.")
+        return chosen
     return "online" if _logged_in() else "offline"
 
 

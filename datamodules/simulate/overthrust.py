@@ -57,6 +57,8 @@ def overthrust(path: Path | None = None) -> WaveSpeedModel:
         if not found:
             raise DataError(f"{path} holds no {FILE_NAME}: give its folder, the file, or nothing for a stand-in.")
         file = found[0]
+    if not file.exists():
+        raise DataError(f"{path}: no such file or folder; name that of {FILE_NAME}, or nothing for a stand-in.")
     try:
         model = np.load(file)
     except (OSError, ValueError) as error:
