@@ -2,11 +2,14 @@
 DATASET ?= FlatVel-A
 PRESET  ?=
 WAVE_SPEED ?= overthrust
+SOURCE  ?= Llaima
+TARGET  ?= Deception
+METHOD  ?= cubism
 SEED    ?= 0
 DEVICES ?=
 VARIANT ?=
 GRID    ?= baselines
-SEEDS   ?= 0
+SEEDS   ?=
 RUN     ?=
 DATA    ?=
 CACHE   ?= cache
@@ -29,13 +32,14 @@ OPTIONS = --seed $(SEED) --cache_root $(CACHE) --run_root $(RUNS) \
           $(if $(PRESET),--preset $(PRESET)) $(if $(VARIANT),--variant $(VARIANT)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow smoke lint bench exp-ubdiff ablate-ubdiff exp-harpa figures-harpa bench-association associate report data clean
+.PHONY: help setup test test-slow smoke lint bench exp-ubdiff ablate-ubdiff exp-harpa exp-cubism table-cubism figures-cubism data-volcano figures-harpa bench-association associate report data clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
-	@echo "  variables: DATASET=$(DATASET) WAVE_SPEED=overthrust|grf|gaussian PRESET=tiny|small|paper SEED=$(SEED) DEVICES=1"
+	@echo "  variables: DATASET=$(DATASET) WAVE_SPEED=overthrust|grf|gaussian SOURCE=$(SOURCE) TARGET=$(TARGET) METHOD=$(METHOD)"
+	@echo "             PRESET=tiny|small|paper SEED=$(SEED) DEVICES=1"
 	@echo "             VARIANT=ub_diff|without_two_step|joint|unpaired"
-	@echo "             DATA=folder CACHE=$(CACHE) RUNS=$(RUNS) GRID=$(GRID) SEEDS=$(SEEDS) ARGS='--dotted.name value'"
+	@echo "             DATA=folder CACHE=$(CACHE) RUNS=$(RUNS) GRID=$(GRID) SEEDS=0,1,2 ARGS='--dotted.name value'"
 
 setup: $(STAMP)  ## build .venv (does nothing when nothing changed)
 
@@ -56,6 +60,7 @@ smoke: setup  ## end-to-end runs on tiny synthetic data, some two minutes
 	$(PY) -m experiments.ubdiff run --preset tiny --config tests/smoke.yaml --name smoke --run_root $(RUNS) --cache_root $(CACHE)
 	$(PY) -m experiments.harpa run --preset tiny --config tests/smoke_harpa.yaml --name smoke --run_root $(RUNS) --cache_root $(CACHE)
 	$(PY) -m experiments.harpa run --wave_speed grf --preset tiny --config tests/smoke_harpa.yaml --name smoke-grf --run_root $(RUNS) --cache_root $(CACHE)
+	$(PY) -m experiments.cubism run --preset tiny --config tests/smoke_cubism.yaml --name smoke --run_root $(RUNS) --cache_root $(CACHE)
 
 lint: setup  ## ruff and mypy
 	$(VENV)/bin/ruff check .
@@ -69,7 +74,7 @@ exp-ubdiff: setup  ## UB-Diff from data to generated pairs: DATASET, PRESET, SEE
 	$(PY) -m experiments.ubdiff run --dataset $(DATASET) $(OPTIONS)
 
 ablate-ubdiff: setup  ## a grid of UB-Diff runs and its table: DATASET, GRID, SEEDS, PRESET, DATA
-	$(PY) -m experiments.ablation ubdiff --grid $(GRID) --seeds $(SEEDS) --dataset $(DATASET) --cache_root $(CACHE) --run_root $(RUNS) \
+	$(PY) -m experiments.ablation ubdiff --grid $(GRID) --seeds $(or $(SEEDS),0) --dataset $(DATASET) --cache_root $(CACHE) --run_root $(RUNS) \
 	  $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
 
 exp-harpa: setup  ## HARPA from wave speeds to associated picks: WAVE_SPEED, PRESET, SEED, DEVICES, DATA
@@ -84,6 +89,20 @@ bench-association: setup  ## accuracy and CPU time of the association solvers: D
 associate: setup  ## a catalogue of picks: PICKS, STATIONS, VELOCITY (.csv 1-D, .npy 3-D, or km/s), OUT, REFERENCE
 	$(PY) -m experiments.catalogue --picks $(PICKS) --stations $(STATIONS) --velocity $(VELOCITY) --out $(OUT) \
 	  --cache_root $(CACHE) $(if $(REFERENCE),--reference $(REFERENCE)) $(ARGS)
+
+exp-cubism: setup  ## Cubism or a rival from one volcano to another: SOURCE, TARGET, METHOD (or all), PRESET, SEED, DEVICES, DATA
+	$(PY) -m experiments.cubism run --source $(SOURCE) --target $(TARGET) --method $(METHOD) $(OPTIONS)
+
+table-cubism: setup  ## Table 2 of Cubism's paper: SOURCE, TARGET, SEEDS=0-4, PRESET, DATA
+	$(PY) -m experiments.cubism_table --source $(SOURCE) --target $(TARGET) --seeds $(or $(SEEDS),0-4) --cache_root $(CACHE) \
+	  --run_root $(RUNS) $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
+
+figures-cubism: setup  ## Fig. 2 of Cubism's paper, each volcano's classifier on both: SOURCE, TARGET, SEED, DATA
+	$(PY) -m experiments.cubism_generalisation --source $(SOURCE) --target $(TARGET) --seed $(SEED) --cache_root $(CACHE) \
+	  --run_root $(RUNS) $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
+
+data-volcano: setup  ## write the synthetic twins of both volcanoes as files: DATA, SEED
+	$(PY) -m experiments.cubism twins --out $(or $(DATA),data/volcano) --seed $(SEED)
 
 report: setup  ## one HTML page of a run: RUN=runs/ubdiff/FlatVel-A-tiny-seed0
 	$(PY) -m experiments.report_html $(RUN)

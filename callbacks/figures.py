@@ -187,7 +187,8 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> "Fi
                 continue
             panel.set_title(f"{stage}: {title}", fontsize=9)
             panel.set_xlabel("step", fontsize=7)
-            panel.set_yscale("log")
+            if all(value > 0.0 for line in panel.lines for value in line.get_ydata()):
+                panel.set_yscale("log")
             panel.tick_params(labelsize=6, which="both")
             panel.legend(fontsize=6)
     return figure

@@ -45,7 +45,8 @@ def as_markdown(content: Content) -> str:
             lines += _table(table)
     lines += ["## The run", "", *_table(content.stages), *_table(content.parts)]
     lines += [f"- {text}." for text in content.features]
-    lines += ["", "All figures: `metrics.json`; settings: `config.yaml`; generated pairs: `samples.npz`.", ""]
+    pairs = "; generated pairs: `samples.npz`" if content.has_samples else ""
+    lines += ["", f"All figures: `metrics.json`; settings: `config.yaml`{pairs}.", ""]
     lines += ["```json", json.dumps(content.provenance, indent=2, ensure_ascii=False), "```", ""]
     return "\n".join(lines)
 

@@ -61,6 +61,7 @@ class Content:
     metrics: Mapping[str, float]
     provenance: Mapping[str, Any]
     settings: str
+    has_samples: bool = False
 
 
 def gather(experiment: Experiment, folder: RunFolder) -> Content:
@@ -98,6 +99,7 @@ def gather(experiment: Experiment, folder: RunFolder) -> Content:
         metrics=metrics,
         provenance=provenance,
         settings=folder.config.read_text(encoding="utf-8") if folder.config.exists() else "",
+        has_samples=folder.samples.exists(),
     )
 
 

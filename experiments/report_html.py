@@ -21,7 +21,7 @@ from experiments.report_content import Content, Picture, Section, Table, number,
 from experiments.report_style import STYLE
 from experiments.run_folder import RunFolder, read_json
 
-_KINDS = {"real": "real maps and gathers", "simulated": "real maps, simulated gathers", "synthetic": "synthetic"}
+_KINDS = {"real": "real data", "simulated": "real maps, simulated gathers", "synthetic": "synthetic"}
 
 
 def as_html(content: Content) -> str:
