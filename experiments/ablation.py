@@ -22,6 +22,7 @@ from experiments.ablation_plan import Options, PlannedRow, check_rows, plan_rows
 from experiments.errors import SettingsError
 from experiments.experiment import Experiment
 from experiments.program import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
+from experiments.terminal import calm_progress
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -32,6 +33,7 @@ EXIT_FAILED_ROW = 1
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a grid's command line; the exit code, and errors in one sentence on standard error."""
     given, dotted = _parser().parse_known_args(arguments)
+    calm_progress()
     signal.signal(signal.SIGTERM, _stop)
     from datamodules.errors import DataError
 

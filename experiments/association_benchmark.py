@@ -15,6 +15,7 @@ from typing import Any
 
 from experiments.errors import SettingsError
 from experiments.settings import nearest
+from experiments.terminal import calm_progress
 
 GROWTH, CHAINS = "growth", "psgld/one_after_another"
 
@@ -87,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write; the exit code."""
     options = parser().parse_args(arguments)
+    calm_progress()
     from datamodules.errors import DataError
     from lightning_modules.errors import ModuleError
 

@@ -30,6 +30,7 @@ from experiments.settings import (
     read_yaml,
     resolve,
 )
+from experiments.terminal import calm_progress
 
 if TYPE_CHECKING:
     from experiments.pipeline import Pipeline
@@ -226,8 +227,7 @@ def _quiet() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # Lightning 2.6 calls what jsonargparse 4.53 has deprecated.
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
-    if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_MININTERVAL", "10")  # a log file wants a line now and then, not a moving bar
+    calm_progress()
     import lightning.pytorch  # noqa: F401 - sets its own level when it is imported
 
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):

@@ -24,6 +24,7 @@ from experiments.association.options import EXIT_USAGE, SOLVER_OPTIONS, input_fi
 from experiments.association.preparation import Prepared, check_provider, prepare
 from experiments.association.sources import Source, read_source
 from experiments.errors import SettingsError
+from experiments.terminal import calm_progress
 from experiments.wandb_run import under_sweep_agent
 from lightning_modules.errors import ModuleError
 
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 for results, 2 for a mistake in options or files, 130 when interrupted.
     """
+    calm_progress()
     try:
         options = parse(arguments)
         inputs = read_inputs(options)

@@ -47,7 +47,9 @@ SOLVER_OPTIONS: dict[str, tuple[str, Any, str]] = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
+class CommandLine(argparse.ArgumentParser):
+    """A parser whose mistakes are one sentence."""
+
     def error(self, message: str) -> NoReturn:
         """One sentence, without the usage of forty options."""
         self.exit(EXIT_USAGE, f"error: {message}; --help lists the options.\n")
@@ -55,7 +57,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """All options."""
-    options = _Parser(
+    options = CommandLine(
         prog="python -m experiments.association",
         description="Find which pick belongs to which earthquake, and where and when the earthquakes were "
         "(HARPA, arXiv 2307.07572). Units are km, s and km/s; z points down.",
@@ -79,7 +81,7 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         add(f"--{name}_columns", nargs="+", default=[], metavar="OURS=THEIRS",
             help=f"columns that the {name} file calls otherwise")  # fmt: skip
     add("--any_order", action="store_true", help="take picks that are not sorted by time")
-    add("--centre", nargs=2, type=_finite, metavar=("LAT", "LON"), help="where x = y = 0, for stations in degrees "
+    add("--centre", nargs=2, type=finite, metavar=("LAT", "LON"), help="where x = y = 0, for stations in degrees "
         "(default: their middle)")  # fmt: skip
     add("--no_figure", action="store_true", help="draw nothing")
     add("--quiet", action="store_true", help="no progress bar, no summary")
@@ -89,7 +91,7 @@ def _add_travel_times(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--wave_speed", type=Path, metavar="NPY", help="P speed on nodes, km/s, axes x, y, z")
     add("--velocity_1d", type=Path, metavar="CSV", help="depth_km, vp_km_s[, vs_km_s]; rows are nodes")
-    add("--p_speed_km_s", type=_positive, metavar="SPEED", help="one P speed everywhere")
+    add("--p_speed_km_s", type=positive, metavar="SPEED", help="one P speed everywhere")
     add(
         "--travel_time_field",
         type=Path,
@@ -97,27 +99,27 @@ def _add_travel_times(group: argparse._ArgumentGroup) -> None:
         help="a trained field; it may leave the wave speed to be found",
     )
     add("--travel_times", type=Path, metavar="NPY", help="P times on nodes, s, axes station (as in the file), x, y, z")
-    add("--spacing_km", type=_positive, metavar="KM", help="between nodes")
-    add("--origin_km", nargs=3, type=_finite, metavar=("X", "Y", "Z"), help="of the first node (default: 0 0 0)")
+    add("--spacing_km", type=positive, metavar="KM", help="between nodes")
+    add("--origin_km", nargs=3, type=finite, metavar=("X", "Y", "Z"), help="of the first node (default: 0 0 0)")
     add("--s_wave_speed", type=Path, metavar="NPY", help="S speed on the same nodes")
-    add("--s_speed_km_s", type=_positive, metavar="SPEED", help="one S speed everywhere")
-    add("--vp_vs", type=_positive, metavar="RATIO", help=f"S times are so many times P times (default: {VP_VS}, or the "
+    add("--s_speed_km_s", type=positive, metavar="SPEED", help="one S speed everywhere")
+    add("--vp_vs", type=positive, metavar="RATIO", help=f"S times are so many times P times (default: {VP_VS}, or the "
         "model's S speeds)")  # fmt: skip
-    add("--bounds_km", nargs=6, type=_finite, metavar=("X0", "X1", "Y0", "Y1", "Z0", "Z1"), help="where events may be, "
+    add("--bounds_km", nargs=6, type=finite, metavar=("X0", "X1", "Y0", "Y1", "Z0", "Z1"), help="where events may be, "
         "without a grid (default: around and below the stations)")  # fmt: skip
-    add("--refinement", type=_count, metavar="N", help="solve for times on a grid so many times finer")
-    add("--travel_time_error_s", type=_not_negative, metavar="S", help="standard error of the times, if known better")
+    add("--refinement", type=count, metavar="N", help="solve for times on a grid so many times finer")
+    add("--travel_time_error_s", type=not_negative, metavar="S", help="standard error of the times, if known better")
     add("--cache_root", type=Path, default=Path("cache"), metavar="DIR", help="folder of what is made once (cache)")
-    add("--workers", type=_count, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
+    add("--workers", type=count, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         metavar="N", help="processes that compute travel times (default: all cores)")  # fmt: skip
 
 
 def _add_problem(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--events", type=_count, metavar="M", help="how many there are (default: found)")
+    add("--events", type=count, metavar="M", help="how many there are (default: found)")
     add("--origin_time_range", nargs=2, metavar=("T0", "T1"), help="when events may be, in the picks' form "
         "(default: inferred)")  # fmt: skip
-    add("--pick_noise_s", type=_not_negative, default=0.01, metavar="S", help="standard error of a pick (0.01)")
+    add("--pick_noise_s", type=not_negative, default=0.01, metavar="S", help="standard error of a pick (0.01)")
     add("--complete", choices=("auto", "yes", "no"), default="auto", help="whether each event has one pick at each "
         "station and phase with picks, and no others are there (auto: if all have equally many)")  # fmt: skip
 
@@ -132,9 +134,9 @@ def _add_solver(group: argparse._ArgumentGroup) -> None:
         elif name == "transport":
             add("--transport", choices=("sorted", "pot"), help=text)
         elif kind is int:
-            add(f"--{name}", type=_count, metavar="N", help=text)
+            add(f"--{name}", type=count, metavar="N", help=text)
         else:
-            add(f"--{name}", type=_not_negative, metavar="X", help=text)
+            add(f"--{name}", type=not_negative, metavar="X", help=text)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -171,7 +173,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
             "mend the order."
         )
     for name in ("pick_columns", "station_columns", "velocity_columns"):
-        setattr(options, name, _pairs(name, getattr(options, name)))
+        setattr(options, name, pairs(name, getattr(options, name)))
     if options.solver in ("psgld", "sgd") and options.events is None:
         raise SettingsError(f"--solver {options.solver} must know how many events there are; give --events M.")
     options.source = given[0]
@@ -189,44 +191,61 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, Path) else value for name, value in sorted(vars(options).items())}
 
 
-def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    pairs = {}
+def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """`OURS=THEIRS` texts as a mapping.
+
+    Raises:
+        SettingsError: When one is no pair.
+    """
+    found = {}
     for text in texts:
         ours, equals, theirs = text.partition("=")
         if not (ours and equals and theirs):
             raise SettingsError(f"--{option} {text}: a pair such as station_id=id is wanted, our name first.")
-        pairs[ours] = theirs
-    return pairs
+        found[ours] = theirs
+    return found
 
 
-def _finite(text: str) -> float:
+def finite(text: str) -> float:
+    """A finite number, for argparse."""
     value = float(text)
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text} is not finite")
     return value
 
 
-def _positive(text: str) -> float:
-    value = _finite(text)
+def positive(text: str) -> float:
+    """A number above 0, for argparse."""
+    value = finite(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
 
 
-def _not_negative(text: str) -> float:
-    value = _finite(text)
+def not_negative(text: str) -> float:
+    """A number of at least 0, for argparse."""
+    value = finite(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is below 0")
     return value
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return value
 
 
+def count_or_none(text: str) -> int:
+    """A whole number of at least 0, for argparse."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
+
+
 # What argparse calls the kinds in its messages.
-_finite.__name__ = _positive.__name__ = _not_negative.__name__ = "number"
-_count.__name__ = "whole number"
+finite.__name__ = positive.__name__ = not_negative.__name__ = "number"
+count.__name__ = count_or_none.__name__ = "whole number"

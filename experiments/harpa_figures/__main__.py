@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.errors import SettingsError
 from experiments.harpa_figures.gallery import GALLERY, Entry
 from experiments.settings import nearest
+from experiments.terminal import calm_progress
 
 if TYPE_CHECKING:
     from experiments.harpa_figures.context import Context
@@ -39,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the figures; the exit code."""
     options = parser().parse_args(arguments)
+    calm_progress()
     if options.list:
         for name, entry in GALLERY.items():
             print(f"{name:6} {entry.caption}")

@@ -12,10 +12,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-MOST_SAMPLES = 500
+MOST_SAMPLES = 1000
 SPARSE_NODES = 4096
 """The numbers of each sample are found on so many nodes, evenly drawn; the other nodes follow."""
-TURNS, LAST_TURNS = 150, 60
+TURNS, LAST_TURNS = 100, 30
+LEAST_SHARE = 1e-5
+"""Components are as many as leave this share of the variance at most, where that is fewer than asked for."""
 RELAXATION = 1.6
 """Above 1, what is filled in converges faster."""
 _EDGE = 1e-4
@@ -64,6 +66,7 @@ class ClippedComponents(nn.Module):
             return
         drawn = torch.randperm(rows.shape[1], generator=torch.Generator().manual_seed(0))[:SPARSE_NODES]
         numbers = self._numbers(rows[:, drawn.to(rows.device)], n)
+        n = numbers.shape[1]
         with_one = torch.cat([torch.ones_like(numbers[:, :1]), numbers], dim=1)
         back = torch.linalg.pinv(with_one)
         self.basis.zero_()
@@ -77,15 +80,26 @@ class ClippedComponents(nn.Module):
             self.basis[start : start + _BLOCK, :n] = found[1:].T
 
     def _numbers(self, rows: Tensor, n: int) -> Tensor:
-        """The numbers u `(sample, n)` of samples `(sample, node)`."""
-        filled, vectors = rows, rows[:, :0]
+        """The numbers u `(sample, n or fewer)` of samples `(sample, node)`."""
+        filled: Tensor = rows
+        vectors: Tensor | None = None
         for _ in range(TURNS):
             mean = filled.mean(dim=0)
             away = filled - mean
-            # Ascending; the small Gram matrix has the samples' eigenvectors.
-            vectors = torch.linalg.eigh(away @ away.T)[1].flip(1)[:, :n]
+            if vectors is None:
+                # Ascending; the small Gram matrix has the samples' eigenvectors.
+                vectors = torch.linalg.eigh(away @ away.T)[1].flip(1)[:, :n]
+            else:
+                # What is filled in changes slowly, and one step of subspace iteration follows it.
+                vectors = torch.linalg.qr(away @ (away.T @ vectors))[0]
             filled = self._fill(rows, filled, vectors @ (vectors.T @ away) + mean)
-        return vectors * math.sqrt(len(rows))
+        assert vectors is not None
+        away = filled - filled.mean(dim=0)
+        turned, sizes, _ = torch.linalg.svd(vectors.T @ away, full_matrices=False)
+        left = 1.0 - sizes.square().cumsum(0) / away.square().sum()
+        enough = min(n, 1 + int((left > LEAST_SHARE).sum()))
+        numbers: Tensor = (vectors @ turned[:, :enough]) * math.sqrt(len(rows))
+        return numbers
 
     def _fill(self, rows: Tensor, filled: Tensor, mixed: Tensor) -> Tensor:
         """Clipped nodes as the mixture has them, but not back within the range; the others as they are."""

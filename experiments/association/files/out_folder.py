@@ -12,7 +12,8 @@ from pathlib import Path
 from experiments.errors import SettingsError
 
 FILES = ("events.csv", "picks.csv", "summary.json", "association.png",
-         "wave_speed_km_s.npy", "wave_speed_km_s.json", "wave_speed.png")  # fmt: skip
+         "wave_speed_km_s.npy", "wave_speed_km_s.json", "wave_speed.png", "events.xml", "missed.csv", "quality.md",
+         "map.png", "hours.png", "residuals.png", "reference.png")  # fmt: skip
 _KEPT = ("wandb", "wandb_run_id")
 _MARK = "summary.json"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.errors import DataError
+from experiments.association.files.formats import station_columns, without_kilometres
 from experiments.association.files.table import Table, read_table, want_columns
 from experiments.association.geography import LocalProjection, centre_of
 
@@ -37,7 +38,10 @@ class StationTable:
 
 
 def read_stations(
-    path: Path, columns: Mapping[str, str] | None = None, centre: tuple[float, float] | None = None
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    centre: tuple[float, float] | None = None,
+    recognise: bool = False,
 ) -> StationTable:
     """Read stations.
 
@@ -45,11 +49,17 @@ def read_stations(
         path: The file; further columns are ignored.
         columns: Our name -> the file's name, for columns that are called otherwise there.
         centre: Latitude and longitude that x = y = 0 stands for; None for the middle of the stations.
+        recognise: Whether other programs' columns are taken without being named (`formats.py`).
 
     Raises:
         DataError: When something in the file is wrong.
     """
     table = read_table(path, columns)
+    if recognise:
+        known = station_columns(table.header)[1]
+        header = {theirs: ours for ours, theirs in known.items() if ours not in table.header}
+        renamed = [header.get(name, name) for name in table.header]
+        table = without_kilometres(Table(table.path, renamed, table.rows, table.lines))
     want_columns(table, (_KM, _GEOGRAPHIC), "--station_columns", what_of="a file of stations")
     both = set(_KM) <= set(table.header) and {"latitude", "longitude"} <= set(table.header)
     if both:

@@ -49,16 +49,18 @@ class Table:
         header: Names of the columns, as the file has them.
         rows: `[row][column]`, text.
         lines: Line of the file on which each row ends, from 1.
+        first_row: Rows of the file before these, where it is read in parts.
     """
 
     path: Path
     header: list[str]
     rows: list[list[str]]
     lines: list[int]
+    first_row: int = 0
 
     def where(self, row: int) -> str:
         """The file and the row, both counted as data row and as line, for a message."""
-        return f"{self.path}, row {row + 1} (line {self.lines[row]})"
+        return f"{self.path}, row {self.first_row + row + 1} (line {self.lines[row]})"
 
     def column(self, name: str) -> list[str]:
         """The texts of a column, blanks at the ends removed."""

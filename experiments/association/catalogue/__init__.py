@@ -1,0 +1,1 @@
+"""Catalogues: days or months of picks, associated window by window."""

@@ -1,0 +1,1 @@
+"""Associating a whole catalogue of picks: the program behind `make associate`, its filters, files and report."""

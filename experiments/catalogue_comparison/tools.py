@@ -1,0 +1,199 @@
+"""Runs an associator in a process of its own and measures it.
+
+Every tool gets the same request and gives the same answer, as `.npz` files. Request: `stations_km (station, 3)`, `pick_
+station`, `pick_phase` (0 P, 1 S), `pick_time_s`, `pick_score`, `bounds_km (2, 3)`, the 1-D model `depth_km, vp_km_s,
+vs_km_s`, and `settings`, JSON of the tool's own. Answer: `positions_km`, `times_s`, `event_of_pick` (-1: none),
+`residuals_s` as the tool tells them (NaN where it does not), `cpu_s` of the association alone, `version`.
+
+An answer is kept, and used again for the same request.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.errors import SettingsError
+from experiments.run_folder import write_bytes
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Request:
+    """Picks to be associated.
+
+    Args:
+        stations_km: `(station, 3)`, z down.
+        station: `(pick,)` int.
+        phase: `(pick,)` int, 0 P, 1 S.
+        time_s: `(pick,)`, in order.
+        score: `(pick,)`, of the picker.
+        bounds_km: `(2, 3)`, where events may be.
+        depth_km: `(node,)`, of the 1-D model.
+        vp_km_s: `(node,)`.
+        vs_km_s: `(node,)`.
+    """
+
+    stations_km: np.ndarray
+    station: np.ndarray
+    phase: np.ndarray
+    time_s: np.ndarray
+    score: np.ndarray
+    bounds_km: np.ndarray
+    depth_km: np.ndarray
+    vp_km_s: np.ndarray
+    vs_km_s: np.ndarray
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What stands in the file."""
+        names = {"station": "pick_station", "phase": "pick_phase", "time_s": "pick_time_s", "score": "pick_score"}
+        return {names.get(name, name): value for name, value in vars(self).items()}
+
+    def shuffled(self, seed: int) -> "Request":
+        """The same picks, with the names of the stations that have picks exchanged at random: no event is true."""
+        heard = np.unique(self.station)
+        other = np.arange(len(self.stations_km))
+        other[heard] = np.random.default_rng(seed).permutation(heard)
+        return replace(self, station=other[self.station])
+
+
+@dataclass(frozen=True)
+class Tool:
+    """An associator.
+
+    Args:
+        name: Its name.
+        python: The interpreter of its environment.
+        adapter: The file that runs it.
+        settings: Its own.
+    """
+
+    name: str
+    python: Path
+    adapter: Path
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a tool found, and what it took.
+
+    Args:
+        tool: Its name.
+        version: Its version.
+        positions_km: `(event, 3)`.
+        times_s: `(event,)`.
+        event_of_pick: `(pick,)` int, -1 for none.
+        residuals_s: `(pick,)`, as it tells them; NaN where it does not.
+        cpu_s: Of the association.
+        process_cpu_s: Of the whole process, imports and travel times included.
+        peak_mb: Largest resident set.
+    """
+
+    tool: str
+    version: str
+    positions_km: np.ndarray
+    times_s: np.ndarray
+    event_of_pick: np.ndarray
+    residuals_s: np.ndarray
+    cpu_s: float
+    process_cpu_s: float
+    peak_mb: float
+
+
+def tools(pyocto: Path | None, gamma: Path | None, min_picks: int, longest_s: float) -> list[Tool]:
+    """Ours and those whose environments are given, with the settings that their documentation advises.
+
+    PyOcto (docs, "How to set the parameters"): a 1-D model; `time_before` about the longest S travel time; all else as
+    its defaults are, but the picks an event must have. GaMMA (its README): BGMM, the 1-D model by its eikonal solver,
+    DBSCAN's radius by its own `estimate_eps`, five times as many components as events.
+
+    Args:
+        pyocto: Python of PyOcto's environment; None to leave it out.
+        gamma: Python of GaMMA's.
+        min_picks: Picks an event must have, for all of them.
+        longest_s: Longest S travel time.
+    """
+    few = min(3, min_picks // 3)
+    found = [Tool("ours", Path(sys.executable), _HERE / "our_adapter.py", {"min_picks": min_picks})]
+    if pyocto is not None:
+        settings = {"delta_km": 0.5, "tolerance": 1.5, "pick_match_tolerance": 1.5, "time_before": longest_s,
+                    "n_picks": min_picks, "n_p_picks": few, "n_s_picks": few, "n_p_and_s_picks": few}  # fmt: skip
+        found.append(Tool("PyOcto", pyocto, _HERE / "pyocto_adapter.py", settings))
+    if gamma is not None:
+        settings = {"p_velocity": 6.0, "s_velocity": 3.4, "oversample_factor": 5, "dbscan_min_samples": 3,
+                    "min_picks_per_eq": min_picks, "max_sigma11": 2.0, "eikonal_h_km": 1.0}  # fmt: skip
+        found.append(Tool("GaMMA", gamma, _HERE / "gamma_adapter.py", settings))
+    for tool in found:
+        if not tool.python.exists():
+            raise SettingsError(f"{tool.name}: there is no python at {tool.python}; give that of its environment.")
+    return found
+
+
+def run(tool: Tool, request: Request, folder: Path, timeout_s: float = 7200.0) -> Answer:
+    """Run a tool, or take its answer to the same request from the folder.
+
+    Raises:
+        SettingsError: When it fails or takes too long.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    key = _key(tool, request)
+    kept = folder / f"{tool.name.lower()}-{key}.npz"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory() as scratch:
+            asked, answered = Path(scratch) / "request.npz", Path(scratch) / "answer.npz"
+            np.savez(asked, **request.arrays(), settings=json.dumps(tool.settings))  # type: ignore[arg-type]
+            cpu_s, peak_mb = _measured(tool, asked, answered, timeout_s)
+            answer = dict(np.load(answered))
+            np.savez(asked, **answer, process_cpu_s=cpu_s, peak_mb=peak_mb)
+            write_bytes(kept, asked.read_bytes())
+    content = np.load(kept)
+    names = ("positions_km", "times_s", "event_of_pick", "residuals_s")
+    numbers = ("cpu_s", "process_cpu_s", "peak_mb")
+    return Answer(tool.name, str(content["version"]), *(content[name] for name in names),
+                  *(float(content[name]) for name in numbers))  # fmt: skip
+
+
+def _key(tool: Tool, request: Request) -> str:
+    digest = hashlib.sha256(json.dumps(tool.settings, sort_keys=True).encode() + tool.adapter.read_bytes())
+    if tool.name == "ours":  # of this code, as it stands
+        for path in sorted((_HERE.parent / "association" / "catalogue").glob("*.py")):
+            digest.update(path.read_bytes())
+    for name, values in sorted(request.arrays().items()):
+        digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _measured(tool: Tool, asked: Path, answered: Path, timeout_s: float) -> tuple[float, float]:
+    """CPU seconds and largest resident set (MB) of the tool's process and those that it waited for."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    root = {"PYTHONPATH": str(_HERE.parents[1])} if tool.name == "ours" else {}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | threads | root
+    with (answered.parent / "said").open("w+", encoding="utf-8") as said:
+        command = [
+            "timeout",
+            str(timeout_s),
+            str(tool.python),
+            "-W",
+            "ignore",
+            str(tool.adapter),
+            str(asked),
+            str(answered),
+        ]
+        process = subprocess.Popen(command, stdout=said, stderr=said, env=environment)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        lines = said.read().strip().splitlines()
+    if process.returncode or not answered.exists():
+        why = f"it took more than {timeout_s:g} s" if process.returncode == 124 else (lines[-1] if lines else "no word")
+        raise SettingsError(f"{tool.name} failed ({why[:200]}); mend its environment or leave it out.")
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
