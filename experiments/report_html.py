@@ -38,15 +38,20 @@ def as_html(content: Content) -> str:
         "</header>",
         _headlines(content),
         _signatures(content.signatures),
-        *(_section(section) for section in content.sections),
+        *map(section, content.sections),
         _run(content),
         _details(content),
     ]
+    return page(content.run, body)
+
+
+def page(title: str, body: Iterable[str]) -> str:
+    """A whole page of some parts; empty ones are left out."""
     return (
         "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
         '<meta name=viewport content="width=device-width, initial-scale=1">\n'
         '<meta name=color-scheme content="light dark">\n'
-        f"<title>{escape(content.run)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(part for part in body if part)
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -67,55 +72,58 @@ def _signatures(signatures: Sequence[Any]) -> str:
     rows = []
     for sign in signatures:
         state = str(sign.state)
-        advice = f"<p class=advice>{_prose(sign.advice)}</p>" if state == "raised" else ""
+        advice = f"<p class=advice>{prose(sign.advice)}</p>" if state == "raised" else ""
         rows.append(
             f"<li><span class='state {escape(state)}'>{escape(state)}</span>"
-            f"<div><strong>{escape(sign.name)}</strong><p>{_prose(sentence(sign.evidence))}</p>{advice}</div></li>"
+            f"<div><strong>{escape(sign.name)}</strong><p>{prose(sentence(sign.evidence))}</p>{advice}</div></li>"
         )
     return f"<section><h2>Failure signatures</h2><ul class=signatures>{''.join(rows)}</ul></section>"
 
 
-def _prose(text: str) -> str:
-    """Text with its `code` marked."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+def prose(text: str) -> str:
+    """Text with its `code` and its **bold** words marked."""
+    return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))
 
 
-def _section(section: Section) -> str:
-    text = f"<p>{_prose(section.text)}</p>" if section.text else ""
-    pictures = "".join(_picture(picture) for picture in section.pictures)
-    tables = "".join(_table(table) for table in section.tables)
-    return f"<section><h2>{escape(section.title)}</h2>{text}{pictures}{tables}</section>"
+def section(content: Section) -> str:
+    """A chapter: text, pictures, tables."""
+    text = f"<p>{prose(content.text)}</p>" if content.text else ""
+    pictures = "".join(map(picture, content.pictures))
+    tables = "".join(map(table, content.tables))
+    return f"<section><h2>{escape(content.title)}</h2>{text}{pictures}{tables}</section>"
 
 
-def _picture(picture: Picture) -> str:
-    encoded = base64.b64encode(picture.path.read_bytes()).decode("ascii")
+def picture(shown: Picture) -> str:
+    """A picture, inside the page, over its caption."""
+    encoded = base64.b64encode(shown.path.read_bytes()).decode("ascii")
     return (
-        f'<figure><div class=wide><img alt="{escape(picture.caption)}" src="data:image/png;base64,{encoded}"></div>'
-        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
+        f'<figure><div class=wide><img alt="{escape(shown.caption)}" src="data:image/png;base64,{encoded}"></div>'
+        f"<figcaption>{escape(shown.caption)}</figcaption></figure>"
     )
 
 
-def _table(table: Table) -> str:
-    if not table.rows:
+def table(content: Table) -> str:
+    """A table, nothing where it has no rows; cells may have `code` and **bold** words."""
+    if not content.rows:
         return ""
     # Not a <caption>: that would scroll with the table on a narrow screen.
-    caption = f"<p class=caption>{escape(table.caption)}</p>" if table.caption else ""
-    head = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in table.header)
-    rows = "".join(_row(row) for row in table.rows)
+    caption = f"<p class=caption>{escape(content.caption)}</p>" if content.caption else ""
+    head = "".join(f"<th scope=col>{prose(cell)}</th>" for cell in content.header)
+    rows = "".join(_row(row) for row in content.rows)
     return f"{caption}<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
 
 
 def _row(row: Sequence[str]) -> str:
     first, *others = row
     control = " class=control" if first.startswith(("control", "published", "floor")) else ""
-    cells = "".join(f"<td>{escape(cell)}</td>" for cell in others)
-    return f"<tr{control}><th scope=row>{escape(first)}</th>{cells}</tr>"
+    cells = "".join(f"<td>{prose(cell)}</td>" for cell in others)
+    return f"<tr{control}><th scope=row>{prose(first)}</th>{cells}</tr>"
 
 
 def _run(content: Content) -> str:
     features = "".join(f"<li>{escape(text)}</li>" for text in content.features)
     listed = f"<ul class=features>{features}</ul>" if features else ""
-    return f"<section><h2>The run</h2>{_table(content.stages)}{_table(content.parts)}{listed}</section>"
+    return f"<section><h2>The run</h2>{table(content.stages)}{table(content.parts)}{listed}</section>"
 
 
 def _details(content: Content) -> str:
@@ -129,24 +137,27 @@ def _details(content: Content) -> str:
             f"<p class=cite>{escape(str(citation))} Licence: {escape(str(data.get('licence')))}.</p>"
             if citation
             else "",
-            _fold("Data", _definitions(_flat(data))),
-            _fold("Machine, versions and command", _definitions(_flat(source))),
-            _fold("Settings of every stage", f"<pre>{escape(content.settings)}</pre>"),
-            _fold(f"All {len(content.metrics)} figures", _table(figures)),
+            fold("Data", definitions(flat(data))),
+            fold("Machine, versions and command", definitions(flat(source))),
+            fold("Settings of every stage", f"<pre>{escape(content.settings)}</pre>"),
+            fold(f"All {len(content.metrics)} figures", table(figures)),
             "</section>",
         )
     )
 
 
-def _fold(title: str, content: str) -> str:
+def fold(title: str, content: str) -> str:
+    """What opens when it is asked for."""
     return f"<details><summary>{escape(title)}</summary>{content}</details>"
 
 
-def _definitions(pairs: Iterable[tuple[str, Any]]) -> str:
+def definitions(pairs: Iterable[tuple[str, Any]]) -> str:
+    """Names and values."""
     return "<dl class=facts>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in pairs) + "</dl>"
 
 
-def _flat(content: Any) -> list[tuple[str, Any]]:
+def flat(content: Any) -> list[tuple[str, Any]]:
+    """Names and values of a mapping and of the mappings in it."""
     pairs: list[tuple[str, Any]] = []
     for name, value in content.items():
         if isinstance(value, Mapping):
@@ -162,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="a run folder, such as runs/ubdiff/FlatVel-A-tiny-seed0")
     folder = RunFolder(parser.parse_args(arguments).run.resolve())
     try:
-        experiment = _experiment_of(folder)
+        experiment = experiment_of(folder)
         from experiments.report import HTML_NAME, write_report
 
         write_report(experiment, folder)
@@ -173,8 +184,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _experiment_of(folder: RunFolder) -> Any:
-    """The experiment that a run folder belongs to, by the folder that it lies in, and its variant by its stages."""
+def experiment_of(folder: RunFolder) -> Any:
+    """The experiment that a run folder belongs to, by the folder that it lies in, and its variant by its stages.
+
+    Raises:
+        SettingsError: If it is no finished run, or of no experiment.
+    """
     if not folder.metrics.exists():
         raise SettingsError(f"{folder.root}: no finished run is here (there is no metrics.json); name a run folder.")
     paper = folder.root.parent.name
