@@ -20,6 +20,7 @@ VELOCITY ?=
 REFERENCE ?=
 OUT     ?=
 SWEEP   ?=
+PAPER   ?= harpa
 ARGS    ?=
 
 PYTHON  ?= python3
@@ -32,7 +33,7 @@ OPTIONS = --seed $(SEED) --cache_root $(CACHE) --run_root $(RUNS) \
           $(if $(PRESET),--preset $(PRESET)) $(if $(VARIANT),--variant $(VARIANT)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow smoke lint bench exp-ubdiff ablate-ubdiff exp-harpa exp-cubism table-cubism figures-cubism data-volcano figures-harpa bench-association associate report data clean
+.PHONY: help setup test test-slow smoke lint bench exp-ubdiff ablate-ubdiff exp-harpa exp-cubism table-cubism figures-cubism data-volcano figures-harpa bench-association associate report reproduce sweep-ubdiff sweep-harpa sweep-cubism agent data clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -104,8 +105,23 @@ figures-cubism: setup  ## Fig. 2 of Cubism's paper, each volcano's classifier on
 data-volcano: setup  ## write the synthetic twins of both volcanoes as files: DATA, SEED
 	$(PY) -m experiments.cubism twins --out $(or $(DATA),data/volcano) --seed $(SEED)
 
-report: setup  ## one HTML page of a run: RUN=runs/ubdiff/FlatVel-A-tiny-seed0
-	$(PY) -m experiments.report_html $(RUN)
+report: setup  ## one HTML page: of RUN=runs/ubdiff/FlatVel-A-tiny-seed0, or of all runs
+	$(if $(RUN),$(PY) -m experiments.report_html $(RUN),$(PY) -m experiments.report_overview $(RUNS))
+
+reproduce: setup  ## run a paper's table and figures from nothing and compare with the reference: PAPER, PRESET
+	$(PY) -m experiments.reproduce --paper $(PAPER) --preset $(or $(PRESET),tiny) $(ARGS)
+
+sweep-ubdiff: setup  ## create a W&B sweep; `make agent SWEEP=entity/project/id` works for it
+	$(VENV)/bin/wandb sweep experiments/sweeps/ubdiff.yaml
+
+sweep-harpa: setup  ## the same for HARPA
+	$(VENV)/bin/wandb sweep experiments/sweeps/harpa.yaml
+
+sweep-cubism: setup  ## the same for Cubism
+	$(VENV)/bin/wandb sweep experiments/sweeps/cubism.yaml
+
+agent: setup  ## work for a sweep: SWEEP=entity/project/id, ARGS='--count 5'
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/wandb agent $(ARGS) $(SWEEP)
 
 data: setup  ## prepare and verify the data of DATASET ahead of time
 	$(PY) -m experiments.ubdiff data --dataset $(DATASET) $(OPTIONS)

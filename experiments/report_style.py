@@ -13,7 +13,7 @@ main{max-width:62rem;margin:0 auto;padding:3rem 1.25rem 5rem}
 h1,h2{line-height:1.2;font-weight:600;letter-spacing:-.01em}
 h1{font-size:2.2rem;margin:.2rem 0 .3rem}
 h2{font-size:1.35rem;margin:3.2rem 0 .7rem;padding-top:1.1rem;border-top:1px solid var(--line)}
-p{margin:.5rem 0 1rem;max-width:44rem}
+p{margin:.5rem 0 1rem;max-width:44rem;overflow-wrap:anywhere}
 .run,.card,table,.caption,.state,.kind,summary,.facts,figcaption,.features{font-family:system-ui,-apple-system,
 "Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 .run{margin:0;color:var(--soft);font-size:.85rem;overflow-wrap:anywhere}
