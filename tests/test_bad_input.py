@@ -84,11 +84,51 @@ def speed(shape: tuple[int, ...]) -> Prepare:
     return lambda here: np.save(here / "overthrust_32.npy", np.ones(shape))
 
 
-U, H = "ubdiff", "harpa"
+def volcano(lp: np.ndarray | None, vt: np.ndarray | None, name: str = "lp") -> Prepare:
+    """A folder with published-like files of a volcano, one data set a file."""
+
+    def write(here: Path) -> None:
+        import h5py
+
+        (here / "Mine").mkdir()
+        for file, values in (("lp", lp), ("vt", vt)):
+            if values is not None:
+                with h5py.File(here / "Mine" / f"{file}.hdf5", "w") as out:
+                    out[name] = values
+        (here / "Mine" / "volcano.yaml").write_text("sampling_rate_hz: 100\n")
+
+    return write
+
+
+def waves(n: int, seed: int = 0) -> np.ndarray:
+    """Some records `(n, 3000, 1)`."""
+    return np.random.default_rng(seed).standard_normal((n, 3000, 1)).astype(np.float32)
+
+
+def catalogue(picks: str = "", stations: str = "", velocity: str = "") -> Prepare:
+    """Files of a catalogue, some of them replaced."""
+    good_stations = "station_id,latitude,longitude,elevation_m\nA,42.0,13.0,100\nB,42.1,13.1,200\nC,42.2,13.0,300\n"
+    good_picks = "station_id,phase_time,phase_type\nA,2016-10-14T00:00:01,P\nB,2016-10-14T00:00:02,P\n"
+    good_picks += "C,2016-10-14T00:00:03,P\n"
+    good_velocity = "depth_km,vp_km_s,vs_km_s\n0,5,3\n10,6,3.5\n"
+
+    def write(here: Path) -> None:
+        (here / "picks.csv").write_text(picks or good_picks)
+        (here / "stations.csv").write_text(stations or good_stations)
+        (here / "model.csv").write_text(velocity or good_velocity)
+
+    return write
+
+
+U, H, C, A = "ubdiff", "harpa", "cubism", "catalogue.program"
 HERE = "--cache_root {here}/cache --run_root {here}/runs"
 UB = f"run --preset tiny --config {ROOT}/tests/smoke.yaml {HERE}"
 REAL = f"{UB} --data_root {{here}}/data --shared.data.n_test_pairs 4"
 HA = f"run --preset tiny --config {ROOT}/tests/smoke_harpa.yaml {HERE}"
+
+CU = f"run --preset tiny --config {ROOT}/tests/smoke_cubism.yaml {HERE}"
+MINE = f"{CU} --source {{here}}/Mine"
+AS = "--picks {here}/picks.csv --stations {here}/stations.csv --velocity {here}/model.csv --out {here}/out"
 
 MISTAKES: dict[str, Mistake] = {
     # -- what is asked for ---------------------------------------------------------------------------------------------
@@ -154,6 +194,40 @@ MISTAKES: dict[str, Mistake] = {
         H, f"{HA} --data_root {{here}}", ("overthrust_32.npy", "32"), speed((32, 32))
     ),
     "a constant overthrust": Mistake(H, f"{HA} --data_root {{here}}", ("overthrust_32.npy",), speed((32, 32, 32))),
+    # -- volcanoes -----------------------------------------------------------------------------------------------------
+    "no such method": Mistake(C, f"{CU} --method dan", ("--method dan", "dann")),
+    "no such volcano": Mistake(C, f"{CU} --source Vesuvius", ("Vesuvius", "Llaima")),
+    "the same volcano twice": Mistake(C, f"{CU} --source Llaima --target Llaima", ("Llaima",)),
+    "no such representation": Mistake(C, f"{CU} --shared.model.representation latents", ("representation", "latent")),
+    "an image of no size": Mistake(C, f"{CU} --shared.data.size 0", ("size",)),
+    "no pretrained weights": Mistake(C, f"{CU} --shared.model.pretrained no.pth", ("no.pth", "scratch")),
+    "a volcano without one class": Mistake(C, MINE, ("Mine", "VT"), volcano(waves(9), None)),
+    "a constant record": Mistake(C, MINE, ("lp.hdf5", "constant"), volcano(np.ones((9, 3000, 1)), waves(9))),
+    "NaN in a record": Mistake(C, MINE, ("lp.hdf5", "NaN"), volcano(np.full((9, 3000, 1), np.nan), waves(9))),
+    "an HDF5 file that is none": Mistake(
+        C, MINE, ("lp.hdf5",), lambda here: (volcano(waves(9), waves(9))(here), text("Mine/lp.hdf5", "<html>")(here))
+    ),
+    "waveforms that are not there": Mistake(
+        "cubism_classify", "--checkpoint {here}/a.ckpt --waveforms {here}/none --out {here}/out.csv", ("none", "no such")
+    ),
+    # -- catalogues of picks -------------------------------------------------------------------------------------------
+    "picks of an unknown station": Mistake(
+        A, AS, ("picks.csv", "Z"), catalogue("station_id,phase_time,phase_type\nZ,2016-10-14T00:00:01,P\n")
+    ),
+    "a station twice": Mistake(
+        A, AS, ("stations.csv", "A"),
+        catalogue(stations="station_id,latitude,longitude,elevation_m\nA,42,13,1\nA,42,13,1\n"),
+    ),
+    "picks without a time": Mistake(A, AS, ("picks.csv",), catalogue("station_id,phase_type\nA,P\n")),
+    "a phase that is neither P nor S": Mistake(
+        A, AS, ("picks.csv", "row"), catalogue("station_id,phase_time,phase_type\nA,2016-10-14T00:00:01,Q\n")
+    ),
+    "a model whose depths fall": Mistake(
+        A, AS, ("model.csv",), catalogue(velocity="depth_km,vp_km_s,vs_km_s\n10,6,3.5\n0,5,3\n")
+    ),
+    "an empty file of picks": Mistake(A, AS, ("picks.csv",), catalogue(picks=" ")),
+    "a velocity of no known kind": Mistake(A, AS.replace("model.csv", "model.txt"), ("model.txt",), catalogue()),
+    "results over the input": Mistake(A, AS.replace("/out", ""), ("holds the input",), catalogue()),
     # -- folders and weights -------------------------------------------------------------------------------------------
     "a run root that is a file": Mistake(
         U, UB.replace("{here}/runs", "{here}/file"), ("file", "cannot be written"), text("file", "")
