@@ -208,7 +208,7 @@ MISTAKES: dict[str, Mistake] = {
         C, MINE, ("lp.hdf5",), lambda here: (volcano(waves(9), waves(9))(here), text("Mine/lp.hdf5", "<html>")(here))
     ),
     "waveforms that are not there": Mistake(
-        "cubism_classify", "--checkpoint {here}/a.ckpt --waveforms {here}/none --out {here}/out.csv", ("none", "no such")
+        "cubism_classify", "--checkpoint {here}/a.ckpt --waveforms {here}/none --out {here}/out.csv", ("none",)
     ),
     # -- catalogues of picks -------------------------------------------------------------------------------------------
     "picks of an unknown station": Mistake(

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments import harpa, ubdiff
+from experiments import cubism, cubism_classify, cubism_generalisation, cubism_table, harpa, ubdiff
 from experiments.association import options as association
+from experiments.catalogue import options as catalogue
 from experiments.program import parser_of
 from experiments.settings import presets
 
@@ -49,11 +50,12 @@ def test_the_readme_names_only_what_exists():
     readme = (ROOT / "README.md").read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", readme)) <= targets
-    assert set(re.findall(r"PRESET=(\w+)", readme)) <= {*presets("ubdiff"), *presets("harpa")}
+    assert set(re.findall(r"PRESET=(\w+)", readme)) <= {*presets("ubdiff"), *presets("harpa"), *presets("cubism")}
     known = {"help", "stage", "only", "seeds"}
-    for experiment in (ubdiff.EXPERIMENT, harpa.EXPERIMENT):
+    for experiment in (ubdiff.EXPERIMENT, harpa.EXPERIMENT, cubism.EXPERIMENT):
         known |= set(parser_of(experiment).parse_args(["run"]).__dict__)
-    known |= {action.dest for action in association.parser()._actions}
+    for program in (association, catalogue, cubism_classify, cubism_generalisation, cubism_table):
+        known |= {action.dest for action in program.parser()._actions}
     for option in re.findall(r"`?--(\w+)(?=[ `=])", readme):
         assert option in known, option
     for name in re.findall(r"\]\(([\w./-]+)\)", readme):
