@@ -34,9 +34,6 @@ MOST_EVENTS = 128
 COLD_NOISE_KM, COLD_NOISE_S, N_COLD = 10.0, 0.3, 5
 EXACT_S = 1e-5
 """A loss below this is rounding: the solution is taken as it is."""
-EXPLAINED_S = 0.02
-"""Over an unknown wave speed: a loss of no more than this, beside the errors of picks, ends the search. What is stuck
-in a poor minimum has more."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,6 @@ class GaussNewton:
         rounds: Rounds of re-randomisation, at most; it ends earlier when nothing was won in a few.
         tomography_rounds: Where the wave speed is unknown and the field knows its family's mixtures: how often the
             eikonal solver is asked after the search over codes, at most; 0 for codes alone, as in the paper.
-        tomography_starts: How often search and tomography begin anew, at most, where they end in a misfit that the
-            picks' errors do not explain; the best is kept.
     """
 
     chains: int = 50
@@ -59,7 +54,6 @@ class GaussNewton:
     candidates: int = 3000
     rounds: int = 10
     tomography_rounds: int = 12
-    tomography_starts: int = 3
 
     def solve(self, problem: Problem, seed: int = 0, progress: bool = False) -> Estimate:
         """Solves a problem, with the wave speed where that is unknown.
@@ -71,7 +65,14 @@ class GaussNewton:
         """
         rng = np.random.default_rng(seed)
         if problem.travel_times.n_latent:
-            return self._with_wave_speed(problem, seed, progress)
+            estimate = self._with_latent(problem, rng, progress)
+            if self.tomography_rounds and isinstance(problem.travel_times, FieldTravelTimes):
+                quick = replace(self, rounds=min(self.rounds, 2))
+                return tomography(
+                    problem, problem.travel_times, estimate, lambda known: quick.solve(known, seed),
+                    self.tomography_rounds, progress,
+                )  # fmt: skip
+            return estimate
         table, exact = time_table(problem)
         nodes, picks = node_times(table), pick_table(problem)
         everywhere = not problem.may_be_incomplete
@@ -97,27 +98,6 @@ class GaussNewton:
             loss = exact_loss(problem, picks, events, None, search.loss_gate_s)
         events = events[np.argsort(events[:, 3], kind="stable")]
         return Estimate(Events(events[:, :3], events[:, 3]), None, loss, trace)
-
-    def _with_wave_speed(self, problem: Problem, seed: int, progress: bool) -> Estimate:
-        """Events and wave speed: a search over codes and the tomography behind it, begun anew where they got stuck."""
-        family = problem.travel_times
-        quick = replace(self, rounds=min(self.rounds, 2))
-        enough_s = float(np.hypot(problem.pick_noise_s, EXPLAINED_S))
-        best: Estimate | None = None
-        for turn in range(max(1, self.tomography_starts)):
-            found = self._with_latent(problem, np.random.default_rng([seed, turn] if turn else seed), progress)
-            if not self.tomography_rounds or not isinstance(family, FieldTravelTimes):
-                return found
-            found = tomography(
-                problem, family, found, lambda known: quick.solve(known, seed), self.tomography_rounds, progress
-            )
-            if best is None or found.loss < best.loss:
-                best = found
-            # Where events are counted, too, a loss says nothing beside another's.
-            if best.loss <= enough_s or problem.n_events is None:
-                break
-        assert best is not None
-        return best
 
     def _with_latent(self, problem: Problem, rng: np.random.Generator, progress: bool) -> Estimate:
         picks = pick_table(problem)
