@@ -16,7 +16,7 @@ from tests.wandb_backend import ENTITY, ReceivedRun, WandbBackend
 
 ROOT = Path(__file__).parents[2]
 SWEEPS = ROOT / "experiments" / "sweeps"
-SMOKE = {"ubdiff": "smoke.yaml", "harpa": "smoke_harpa.yaml"}
+SMOKE = {"ubdiff": "smoke.yaml", "harpa": "smoke_harpa.yaml", "cubism": "smoke_cubism.yaml"}
 
 pytestmark = pytest.mark.slow
 
