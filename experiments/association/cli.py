@@ -4,10 +4,8 @@ Input is read and checked before torch is loaded; results are written beside and
 """
 
 import argparse
-import errno
 import inspect
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,19 +18,17 @@ from datamodules.errors import DataError
 from experiments.association.files.out_folder import OutFolder
 from experiments.association.files.picks import PickTable, read_picks
 from experiments.association.files.stations import StationTable, read_stations
-from experiments.association.options import EXIT_USAGE, SOLVER_OPTIONS, input_files, parse
+from experiments.association.options import SOLVER_OPTIONS, input_files, parse
 from experiments.association.preparation import Prepared, check_provider, prepare
 from experiments.association.sources import Source, read_source
 from experiments.errors import SettingsError
-from experiments.terminal import calm_progress
+from experiments.terminal import calm_progress, exit_status
 from experiments.wandb_run import under_sweep_agent
-from lightning_modules.errors import ModuleError
 
 if TYPE_CHECKING:
     from experiments.association.problem import Association, Problem
     from experiments.association.solvers.solver import Solver
 
-EXIT_INTERRUPTED = 130
 _UNKNOWNS_OF_AN_EVENT = 4
 
 
@@ -65,23 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0 for results, 2 for a mistake in options or files, 130 when interrupted.
     """
     calm_progress()
-    try:
+
+    def work() -> None:
         options = parse(arguments)
-        inputs = read_inputs(options)
-        run(options, inputs)
-        return 0
-    except (SettingsError, DataError, ModuleError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written.", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
-            raise
-        where = error.filename or "a file"
-        print(f"error: {where}: {error.strerror}; make room or choose another folder.", file=sys.stderr)
-        return 1
+        run(options, read_inputs(options))
+
+    return exit_status(work, "nothing was written.")
 
 
 def read_inputs(options: argparse.Namespace) -> Inputs:

@@ -5,9 +5,7 @@ whole or not there; what the association has done is kept beside as well, and an
 """
 
 import argparse
-import errno
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +17,11 @@ from datamodules.errors import DataError
 from experiments.association.files.out_folder import OutFolder
 from experiments.association.files.pick_stream import PickStream, utc_start
 from experiments.association.files.stations import StationTable, read_stations
-from experiments.association.options import EXIT_USAGE
 from experiments.association.sources import Source, read_source
 from experiments.catalogue import options as command_line
 from experiments.catalogue.reference import Reference, read_reference
-from experiments.errors import SettingsError
-from experiments.terminal import calm_progress
-from lightning_modules.errors import ModuleError
+from experiments.terminal import calm_progress, exit_status
 
-EXIT_INTERRUPTED = 130
 _FEWEST_STATIONS = 3
 
 
@@ -67,23 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0 for results, 2 for a mistake in options or files, 130 when interrupted.
     """
     calm_progress()
-    try:
+
+    def work() -> None:
         options = command_line.parse(arguments)
-        inputs = read_inputs(options)
-        run(options, inputs)
-        return 0
-    except (SettingsError, DataError, ModuleError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here.", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
-            raise
-        where = error.filename or "a file"
-        print(f"error: {where}: {error.strerror}; make room or choose another folder.", file=sys.stderr)
-        return 1
+        run(options, read_inputs(options))
+
+    return exit_status(work, "the same command goes on from here.")
 
 
 def read_inputs(options: argparse.Namespace) -> Inputs:
