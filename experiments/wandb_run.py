@@ -73,6 +73,8 @@ def start(folder: Path, paper: str, stages: list[str], config: Mapping[str, Any]
             mode=mode(),  # type: ignore[arg-type]
             config=dict(config),
             allow_val_change=True,
+            # A run that trains what another one needs, as the figures' does, must not end that one.
+            reinit="create_new" if wandb.run else "default",
             settings=wandb.Settings(silent=True, console="off"),
         )
     except wandb.Error as error:

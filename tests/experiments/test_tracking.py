@@ -62,6 +62,17 @@ def test_one_offline_wandb_run_with_its_id_in_the_folder(monkeypatch, tmp_path):
     assert json.dumps(dict(again.config)) == '{"a": 1}'
 
 
+def test_a_run_within_a_run_leaves_the_outer_one_open(monkeypatch, tmp_path):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    outer = wandb_run.start(tmp_path / "figures", "harpa_figures", [], {})
+    inner = wandb_run.start(tmp_path / "field", "harpa", ["field"], {})
+    inner.log({"field/loss": 1.0})
+    inner.finish()
+    outer.summary.update({"fig1/accuracy": 0.5})
+    assert outer.id != inner.id and outer.summary["fig1/accuracy"] == 0.5
+    outer.finish()
+
+
 def test_disabled_wandb_starts_nothing(tmp_path):
     assert wandb_run.start(tmp_path, "ubdiff", ["paired"], {}) is None
     assert list(tmp_path.iterdir()) == []
