@@ -137,7 +137,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     """Run a paper's command line; the exit code, and errors in one sentence on standard error."""
     options, dotted = parser_of(experiment).parse_known_args(arguments)
     pipeline: Pipeline | None = None
-    _quiet()
+    quiet()
     from datamodules.errors import DataError
     from experiments.pipeline import InterruptedRunError
     from lightning_modules.errors import ModuleError
@@ -220,7 +220,7 @@ def _fail(pipeline: "Pipeline | None", message: str, code: int) -> int:
     return code
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Keep the libraries' chatter out of the output; warnings that say something to the user stay."""
     # OpenMP's threads wait for one another by spinning; where other work shares the cores, that made a training step
     # twenty times slower. Read when torch is loaded.

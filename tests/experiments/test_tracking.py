@@ -69,7 +69,8 @@ def test_a_run_within_a_run_leaves_the_outer_one_open(monkeypatch, tmp_path):
     inner.log({"field/loss": 1.0})
     inner.finish()
     outer.summary.update({"fig1/accuracy": 0.5})
-    assert outer.id != inner.id and outer.summary["fig1/accuracy"] == 0.5
+    assert outer.id != inner.id
+    assert outer.summary["fig1/accuracy"] == 0.5
     outer.finish()
 
 

@@ -1,0 +1,1 @@
+"""Speed of the suite; see `__main__`."""
