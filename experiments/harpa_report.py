@@ -1,5 +1,6 @@
 """What HARPA's report shows and how it is arranged."""
 
+from experiments.harpa_figures.gallery import GALLERY
 from experiments.report_layout import Chapter, Headline, Layout, Pivot
 
 SOLVERS = {
@@ -77,3 +78,10 @@ LAYOUT = Layout(
         Chapter("Training", pictures=("training_curves",)),
     ),
 )
+
+PAPER_VALUES = tuple(
+    (f"{name.replace('fig', 'Fig. ')}, {case}", value)
+    for name, entry in GALLERY.items()
+    for case, value in entry.paper.items()
+)
+"""What the paper has (arXiv 2307.07572), most of it for single cases."""

@@ -56,10 +56,9 @@ def _paper(run_root: Path, paper: str, title: str) -> str:
 
 
 def _of_paper(paper: str) -> str:
-    """What the paper itself has, where its report module says so."""
-    values = getattr(importlib.import_module(f"experiments.{paper}_report"), "PAPER_VALUES", ())
-    rows = tuple((name, value) for name, value in values)
-    return table(Table("In the paper", ("what", "its value"), rows))
+    """What the paper itself has."""
+    values = importlib.import_module(f"experiments.{paper}_report").PAPER_VALUES
+    return table(Table("In the paper", ("what", "its value"), tuple(values)))
 
 
 def _runs_table(contents: Sequence[Content]) -> str:

@@ -52,7 +52,7 @@ class Context:
         run_root: Folder of all runs.
         cache_root: For what is made once.
         data_root: Folder with the overthrust model; None for a stand-in.
-        trials: How many trials an average is over; None for each figure's own number.
+        trials: How many trials an average is over; None for each figure's own number, which suits a laptop.
         first_seed: Seed of the first trial.
         psgld_trials: How many of an average's trials pSGLD solves, the first ones.
         fields: Runs that take the place of the usual ones, by name; for tests.

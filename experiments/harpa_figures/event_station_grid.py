@@ -48,7 +48,7 @@ def figure_8(context: Context) -> Made:
     """Bars: means over the runs; lines: standard deviations."""
     trained = context.trained(UNKNOWN_SMALL)
     ledger = context.ledger("fig8", MODULE)
-    seeds = context.seeds(10)
+    seeds = context.seeds(2)
     bounds_km = np.asarray(trained.travel_times.bounds_km)
     side_km = float((bounds_km[1] - bounds_km[0]).max())
     speed_km_s = float(np.sqrt(np.mean(np.square(trained.wave_speeds_km_s[trained.test_indices]))))

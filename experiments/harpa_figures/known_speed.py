@@ -83,7 +83,7 @@ def figure_4(context: Context) -> Made:
         found = solve(trained, make(context.first_seed), context.first_seed)
         for panel, row in zip(axes[i], found.rows(f"CF {found.trial.confusion_factor:.2f}: "), strict=True):
             draw_arrivals(panel, row)
-        records = context.records(ledger, f"CF{wanted}", trained, make, context.seeds(10), first=found)
+        records = context.records(ledger, f"CF{wanted}", trained, make, context.seeds(5), first=found)
         results[str(wanted)] = {"case": found.record(), "means": means(records)}
         print(f"fig4 CF {wanted}: {accuracies(results[str(wanted)]['means'])}", flush=True)
     figure.suptitle("Figure 4: association by arrival rate, known overthrust (8 events, 20 stations)", fontsize=10)
@@ -105,7 +105,7 @@ def _one_case(
         return trial_at(trained, seed, 8, confusion_factor)
 
     found = solve(trained, make(context.first_seed), context.first_seed, solvers)
-    records = context.records(context.ledger(name, MODULE), "case", trained, make, context.seeds(10), solvers, found)
+    records = context.records(context.ledger(name, MODULE), "case", trained, make, context.seeds(5), solvers, found)
     heading = f"{title}, CF {found.trial.confusion_factor:.2f}; oracle ACC {100 * found.oracle_accuracy:.1f} %"
     speeds = [trained.wave_speeds_km_s[0]] * len(found.solutions)
     figure = associations(found.rows(), trained.travel_times.bounds_km, speeds, heading)

@@ -77,7 +77,7 @@ def _cases(context: Context, name: str, cases: Sequence[Case], title: str) -> Ma
             return trained.trial(case.setting, seed, case.n_stations)
 
         found = solve(trained, make(context.first_seed), context.first_seed)
-        records = context.records(ledger, case.name, trained, make, context.seeds(10), first=found)
+        records = context.records(ledger, case.name, trained, make, context.seeds(5), first=found)
         rows += found.rows(f"{case.name}, CF {found.trial.confusion_factor:.2f}; ")
         for association in found.solutions.values():
             assert association.latent is not None
