@@ -7,6 +7,7 @@ TARGET  ?= Deception
 METHOD  ?= cubism
 SEED    ?= 0
 DEVICES ?=
+NODES   ?=
 VARIANT ?=
 GRID    ?= baselines
 SEEDS   ?=
@@ -30,7 +31,7 @@ STAMP   := $(VENV)/.installed
 
 # Options that a variable stands for; an empty variable stands for none.
 OPTIONS = --seed $(SEED) --cache_root $(CACHE) --run_root $(RUNS) \
-          $(if $(PRESET),--preset $(PRESET)) $(if $(VARIANT),--variant $(VARIANT)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
+          $(if $(PRESET),--preset $(PRESET)) $(if $(VARIANT),--variant $(VARIANT)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(NODES),--nodes $(NODES)) $(if $(DATA),--data_root $(DATA)) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-slow smoke lint bench exp-ubdiff ablate-ubdiff exp-harpa exp-cubism table-cubism figures-cubism data-volcano figures-harpa bench-association associate report reproduce sweep-ubdiff sweep-harpa sweep-cubism agent data clean
@@ -38,7 +39,7 @@ OPTIONS = --seed $(SEED) --cache_root $(CACHE) --run_root $(RUNS) \
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
 	@echo "  variables: DATASET=$(DATASET) WAVE_SPEED=overthrust|grf|gaussian SOURCE=$(SOURCE) TARGET=$(TARGET) METHOD=$(METHOD)"
-	@echo "             PRESET=tiny|small|paper SEED=$(SEED) DEVICES=1"
+	@echo "             PRESET=tiny|small|paper SEED=$(SEED) DEVICES=1 NODES=1"
 	@echo "             VARIANT=ub_diff|without_two_step|joint|unpaired"
 	@echo "             DATA=folder CACHE=$(CACHE) RUNS=$(RUNS) GRID=$(GRID) SEEDS=0,1,2 ARGS='--dotted.name value'"
 
@@ -68,7 +69,7 @@ lint: setup  ## ruff and mypy
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-bench: setup  ## measure the forward operator and the sampler
+bench: setup  ## speed as ratios in one run: operator, sampling, data loading, Lightning, solvers
 	$(PY) -m experiments.benchmark $(if $(DATA),--data_root $(DATA)) $(ARGS)
 
 exp-ubdiff: setup  ## UB-Diff from data to generated pairs: DATASET, PRESET, SEED, DEVICES, DATA

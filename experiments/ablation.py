@@ -21,8 +21,7 @@ from experiments.ablation_grid import ALL, GRID_ROOT, Grid, grid_named, read_gri
 from experiments.ablation_plan import Options, PlannedRow, check_rows, plan_rows
 from experiments.errors import SettingsError
 from experiments.experiment import Experiment
-from experiments.program import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
-from experiments.terminal import calm_progress
+from experiments.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, calm_progress
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -15,7 +15,7 @@ from typing import Any
 
 from experiments.cubism_table import DEFAULT_SOURCE, DEFAULT_TARGET, EXIT_FAILED_RUN
 from experiments.errors import SettingsError
-from experiments.program import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
+from experiments.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
 
 METHOD = "source-only"
 MEASURES = {"accuracy": "accuracy", "f1": "macro F1"}

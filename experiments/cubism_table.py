@@ -15,8 +15,8 @@ from typing import Any
 
 from experiments.cubism_methods import ALL, METHODS
 from experiments.errors import SettingsError
-from experiments.program import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
 from experiments.settings import nearest
+from experiments.terminal import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
 
 EXIT_FAILED_RUN = 1
 DEFAULT_SOURCE, DEFAULT_TARGET = "Llaima", "Deception"

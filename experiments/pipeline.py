@@ -4,6 +4,7 @@ A stage is skipped or resumed only when its fingerprint (`experiments.fingerprin
 Rank 0 decides (`experiments.ranks`); stages that do not fit run on rank 0 alone.
 """
 
+import errno
 import sys
 import time
 from collections.abc import Mapping
@@ -320,7 +321,9 @@ class Pipeline:
             features |= getattr(callback, "features", {})
         metrics[f"{stage.name}/seconds"] = resources.seconds if stage.fits else time.perf_counter() - started
         metrics[f"{stage.name}/peak_memory_bytes"] = float(peak_memory_bytes())
-        record = read_json(self.folder.stage_record(stage.name)) or {}
+        record = read_json(self.folder.stage_record(stage.name))
+        if record is None:
+            raise FileNotFoundError(errno.ENOENT, "gone", str(self.folder.stage_record(stage.name)))
         write_json(
             self.folder.stage_record(stage.name),
             {

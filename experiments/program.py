@@ -4,7 +4,6 @@ Nothing heavy is imported before a command is chosen: `--help` answers at once.
 """
 
 import argparse
-import errno
 import logging
 import os
 import sys
@@ -30,14 +29,17 @@ from experiments.settings import (
     read_yaml,
     resolve,
 )
-from experiments.terminal import calm_progress
+from experiments.terminal import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    EXIT_USAGE,
+    calm_progress,
+    refused_by_the_folder,
+)
 
 if TYPE_CHECKING:
     from experiments.pipeline import Pipeline
-
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
 
 _DOTTED = """\
 Every setting has a dotted name, which works on the command line and as a key of a W&B sweep:
@@ -160,13 +162,15 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, SystemExit):  # Lightning turns Ctrl-C into an exit
         return _fail(pipeline, "interrupted; call again to go on.", EXIT_INTERRUPTED)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
-            _fail(pipeline, "stopped by an unforeseen error:", 1)
+        if pipeline is not None and hasattr(pipeline, "folder") and not pipeline.folder.root.exists():
+            gone = "the run folder was deleted or moved while the run was at work; give the command again."
+            return _fail(pipeline, f"error: {pipeline.folder.root}: {gone}", EXIT_FAILED)
+        if not (sentence := refused_by_the_folder(error)):
+            _fail(pipeline, "stopped by an unforeseen error:", EXIT_FAILED)
             raise
-        where = error.filename or "a file"
-        return _fail(pipeline, f"error: {where}: {error.strerror}; make room or choose another folder.", 1)
+        return _fail(pipeline, sentence, EXIT_FAILED)
     except BaseException:
-        _fail(pipeline, "stopped by an unforeseen error:", 1)
+        _fail(pipeline, "stopped by an unforeseen error:", EXIT_FAILED)
         raise
 
 

@@ -21,10 +21,10 @@ import yaml
 
 from experiments.errors import SettingsError
 from experiments.settings import flattened, nearest, read_yaml
+from experiments.terminal import EXIT_USAGE
 
 REFERENCES = Path(__file__).parent / "reference"
 EXIT_DIFFERS = 1
-EXIT_USAGE = 2
 
 
 @dataclass(frozen=True)

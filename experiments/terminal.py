@@ -9,8 +9,7 @@ from datamodules.errors import DataError
 from experiments.errors import SettingsError
 from lightning_modules.errors import ModuleError
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
-_OF_THE_FOLDER = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 
 
 def calm_progress() -> None:
@@ -42,8 +41,14 @@ def exit_status(work: Callable[[], None], interrupted: str) -> int:
         print(f"interrupted; {interrupted}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except OSError as error:
-        if error.errno not in _OF_THE_FOLDER:
+        if not (sentence := refused_by_the_folder(error)):
             raise
-        where = error.filename or "a file"
-        print(f"error: {where}: {error.strerror}; make room or choose another folder.", file=sys.stderr)
+        print(sentence, file=sys.stderr)
         return EXIT_FAILED
+
+
+def refused_by_the_folder(error: OSError) -> str:
+    """What to say of a full disk or a folder that must not be written to; "" of any other error."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+        return ""
+    return f"error: {error.filename or 'a file'}: {error.strerror}; make room or choose another folder."

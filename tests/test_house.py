@@ -51,7 +51,7 @@ def test_the_readme_names_only_what_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", readme)) <= targets
     assert set(re.findall(r"PRESET=(\w+)", readme)) <= {*presets("ubdiff"), *presets("harpa"), *presets("cubism")}
-    known = {"help", "stage", "only", "seeds"}
+    known = {"help", "stage", "only", "seeds", "nproc_per_node"}  # the last one is torchrun's
     for experiment in (ubdiff.EXPERIMENT, harpa.EXPERIMENT, cubism.EXPERIMENT):
         known |= set(parser_of(experiment).parse_args(["run"]).__dict__)
     for program in (association, catalogue, cubism_classify, cubism_generalisation, cubism_table):
