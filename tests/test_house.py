@@ -8,7 +8,9 @@ import pytest
 
 from experiments import cubism, cubism_classify, cubism_generalisation, cubism_table, harpa, ubdiff
 from experiments.association import options as association
+from experiments.benchmark import __main__ as benchmark
 from experiments.catalogue import options as catalogue
+from experiments.harpa_figures import __main__ as harpa_figures
 from experiments.program import parser_of
 from experiments.settings import presets
 
@@ -54,7 +56,8 @@ def test_the_readme_names_only_what_exists():
     known = {"help", "stage", "only", "seeds", "nproc_per_node"}  # the last one is torchrun's
     for experiment in (ubdiff.EXPERIMENT, harpa.EXPERIMENT, cubism.EXPERIMENT):
         known |= set(parser_of(experiment).parse_args(["run"]).__dict__)
-    for program in (association, catalogue, cubism_classify, cubism_generalisation, cubism_table):
+    programs = (association, benchmark, catalogue, cubism_classify, cubism_generalisation, cubism_table, harpa_figures)
+    for program in programs:
         known |= {action.dest for action in program.parser()._actions}
     for option in re.findall(r"`?--(\w+)(?=[ `=])", readme):
         assert option in known, option
