@@ -3,6 +3,7 @@
 Functions take arrays in physical units and give a matplotlib figure; they neither read nor compute anything.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,18 +18,26 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float32]
 
 KM_PER_CELL = 0.01
+FOOT_SIZE = 7
 VELOCITY_CMAP, SEISMIC_CMAP = "viridis", "seismic"
 
 
 def save(figure: "Figure", path: Path, provenance: str = "") -> Path:
-    """Write a PNG beside and rename it; what the data are stands at its foot."""
+    """Write a PNG beside and rename it; what the data are stands at its foot, in as many lines as it takes."""
     if provenance:
-        figure.supxlabel(provenance, fontsize=7, color="0.35")
+        figure.supxlabel(_in_lines(provenance, figure.get_figwidth()), fontsize=FOOT_SIZE, color="0.35")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.partial")
     figure.savefig(beside, format="png", dpi=110)
     beside.replace(path)
     return path
+
+
+def _in_lines(text: str, width_inches: float) -> str:
+    """Break lines of a figure's foot where they would leave the figure."""
+    # Most letters are narrower than .58 of the font's size, which is in points of 1/72 inch.
+    n_letters = max(20, int(width_inches * 72 / (0.58 * FOOT_SIZE)))
+    return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, n_letters) or [""])
 
 
 def new_figure(width: float, height: float) -> "Figure":

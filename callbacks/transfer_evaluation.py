@@ -114,7 +114,7 @@ class TransferEvaluation(Callback):
         if len(chosen):
             images = batch.image[chosen]
             module: Any = pl_module
-            kept = (module.features(images).flatten(1).float().cpu().numpy(), images[:, 0].float().cpu().numpy())
+            kept = (module.features(images, name).flatten(1).float().cpu().numpy(), images[:, 0].float().cpu().numpy())
             self._seen[name].append((index[chosen.cpu().numpy()], *kept))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

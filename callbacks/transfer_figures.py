@@ -1,6 +1,7 @@
 """Pictures of a transfer from one volcano to another: arrays in, a figure out."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours: safe for most colour-blind readers. Class by colour, volcano by marker.
 CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 DOMAIN_MARKERS = {"source": "o", "target": "^"}
-STYLES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999999")
+STYLES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999999", "#882255")
 
 
 def confusions(true: Mapping[str, IntArray], predicted: Mapping[str, IntArray], class_names: Sequence[str]) -> "Figure":
@@ -59,7 +60,7 @@ def precision_recall_curves(
     most = max(len(curves) for curves in panels.values())
     figure = new_figure(4.6 * len(panels), 4.2 + 0.09 * most)
     for axes, (title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for colour, (name, (is_vt, score)) in zip(STYLES, curves.items(), strict=False):
+        for colour, (name, (is_vt, score)) in zip(cycle(STYLES), curves.items(), strict=False):
             precision, recall = precision_recall(is_vt, score)
             label = f"{name}, {average_precision(is_vt, score):.3f}"
             axes.step(recall, precision, where="post", color=colour, lw=1.3, label=label)

@@ -18,6 +18,7 @@ from experiments.cubism_report import FIGURES, METRICS
 from experiments.cubism_stages import STAGES
 from experiments.errors import SettingsError
 from experiments.experiment import Experiment, Link, Shorthand
+from experiments.terminal import EXIT_USAGE
 
 SOURCE, TARGET = "data.source", "data.target"
 
@@ -65,9 +66,11 @@ EXPERIMENT = Experiment(
         "model.generator",
         "model.adversary",
         "model.representation",
+        "model.batch_statistics",
         "model.backbone_",
         "model.head_units",
         "model.flow_",
+        "model.shared_sigma",
         "model.vae_",
     ),
     metrics=METRICS,
@@ -107,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     method = options.method or options.variant
     if options.method and options.variant not in (DEFAULT, options.method):
         print(f"error: --method {options.method} --variant {options.variant}: give one of the two.", file=sys.stderr)
-        return program.EXIT_USAGE
+        return EXIT_USAGE
     if method == ALL:
         from experiments.cubism_table import all_methods
 
@@ -116,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return program.main(experiment_of(method), arguments)
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
-        return program.EXIT_USAGE
+        return EXIT_USAGE
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ python -m experiments.cubism classify --checkpoint runs/cubism/<run>/transfer/fi
     --out catalogue.csv
 
 The checkpoint knows how its spectrograms were made: the same is done to every record, whatever its sampling rate. The
-classifier knows LP and VT and nothing else: a tremor or a burst of noise is called one of the two.
+classifier knows LP and VT and nothing else: a tremor or a burst of noise is called one of the two. A checkpoint with
+`batch_statistics: per_volcano` reads records as the target's, or with --volcano source as the source's.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from experiments.errors import SettingsError
 
 if TYPE_CHECKING:
     from lightning_modules.cubism.module import CubismModule
+    from lightning_modules.cubism.volcano_norm import Volcano
 
 BATCH = 256
 
@@ -38,6 +40,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--waveforms", type=Path, required=True, help="a folder of records, or one file")
     made.add_argument("--out", type=Path, required=True, help="the CSV file to write")
     made.add_argument("--sampling_rate_hz", type=float, help="of records whose file does not say it")
+    made.add_argument(
+        "--volcano",
+        choices=("source", "target"),
+        default="target",
+        help="whose records these are, for a checkpoint with batch statistics per volcano (default: target)",
+    )
     made.add_argument(
         "--bad_records",
         choices=("refuse", "leave_out"),
@@ -59,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.waveforms,
             options.out,
             sampling_rate_hz=options.sampling_rate_hz,
+            volcano=options.volcano,
             refuse_bad=options.bad_records == "refuse",
         )
     except (SettingsError, DataError, ModuleError) as error:
@@ -72,7 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def classify(
-    checkpoint: Path, waveforms: Path, out: Path, *, sampling_rate_hz: float | None = None, refuse_bad: bool = True
+    checkpoint: Path,
+    waveforms: Path,
+    out: Path,
+    *,
+    sampling_rate_hz: float | None = None,
+    volcano: "Volcano" = "target",
+    refuse_bad: bool = True,
 ) -> int:
     """Classify records and write the catalogue: whole, or not at all.
 
@@ -81,6 +96,7 @@ def classify(
         waveforms: A folder of records, or one file.
         out: The CSV file: `record, predicted_class, probability_lp, probability_vt, note`.
         sampling_rate_hz: Of records whose file does not say it.
+        volcano: Whose batch statistics to use, where the checkpoint has both volcanoes'.
         refuse_bad: Refuse everything where one record is bad; else the note says what is wrong with it.
 
     Returns:
@@ -112,7 +128,7 @@ def classify(
         for first in range(0, len(good), BATCH):
             rows = good[first : first + BATCH]
             images = [torch.from_numpy(preprocessing.image(records[row], rates_hz[row])) for row in rows]
-            probability = module(torch.stack(images)).softmax(dim=1)
+            probability = module(torch.stack(images), volcano).softmax(dim=1)
             found |= dict(zip(rows, probability.tolist(), strict=True))
             bar.update(len(rows))
     write_text(out, _catalogue(names, found, notes, module.class_names))

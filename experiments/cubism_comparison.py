@@ -14,7 +14,13 @@ from experiments.cubism_runs import Direction, Results, RowResult
 
 F1 = "target/f1"
 CLASSES = ("LP", "VT")
-FURTHER = (("dann", "source-only"), ("cubism", "dann"), ("source-balanced", "source-only"))
+FURTHER = (
+    ("dann", "source-only"),
+    ("cubism", "dann"),
+    ("source-balanced", "source-only"),
+    ("source-adabn", "source-only"),
+    ("dann", "source-adabn"),
+)
 """Differences beside those of neighbours in the paper's order."""
 
 

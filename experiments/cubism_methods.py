@@ -75,8 +75,13 @@ METHODS: Mapping[str, Method] = {
     "source-balanced": Method(
         "Source-Only, class-balanced", "Source-Only whose batches hold both classes equally often (ours)", {}
     ),
+    "source-adabn": Method(
+        "Source-Only, target's statistics",
+        "Source-Only, the target normalised by its own batch statistics (AdaBN; ours)",
+        {},
+    ),
 }
-"""Name -> method: the paper's seven from the lowest F1 to the highest, then a row of ours."""
+"""Name -> method: the paper's seven from the lowest F1 to the highest, then rows of ours."""
 
 SEVEN = tuple(name for name, method in METHODS.items() if method.paper)
 """The paper's methods, in the order of its mean F1."""

@@ -53,11 +53,16 @@ class WhitenedDct(nn.Module):
         return self.matrix @ image @ self.matrix.T
 
     @torch.no_grad()
-    def fit(self, images: Tensor) -> None:
-        """Take mean and standard deviation of each coefficient from images `(n, channel, size, size)`, n >= 2."""
+    def fit(self, images: Tensor, noise_deviation: float = 0.0) -> None:
+        """Take mean and standard deviation of each coefficient from images, to which white noise is to be added.
+
+        Args:
+            images: `(n, channel, size, size)`, n >= 2, without that noise.
+            noise_deviation: Standard deviation of a pixel's noise, which is that of a coefficient's too.
+        """
         double = dct_matrix(self.shape[-1]).to(images.device)
         coefficients = double @ images.double() @ double.T
-        deviation = coefficients.std(dim=0, unbiased=False)
+        deviation = (coefficients.var(dim=0, unbiased=False) + noise_deviation**2).sqrt()
         floor = LEAST_SCALE * deviation.square().mean().sqrt().clamp(min=1e-12)
         self.mean.copy_(coefficients.mean(dim=0))
         self.scale.copy_(deviation.clamp(min=floor))

@@ -16,13 +16,16 @@ class FlowGmm(nn.Module):
         size: Rows and columns of an image of one channel.
         n_layers: Coupling layers.
         hidden_units: Of each.
+        shared_sigma: Whether all classes' Gaussians have the same sigma.
     """
 
-    def __init__(self, n_classes: int, size: int, n_layers: int = 2, hidden_units: int = 128) -> None:
+    def __init__(
+        self, n_classes: int, size: int, n_layers: int = 2, hidden_units: int = 128, shared_sigma: bool = False
+    ) -> None:
         super().__init__()
         self.whitening = WhitenedDct(1, size)
         self.flow = RealNVP((1, size, size), n_layers, hidden_units)
-        self.mixture = GaussianMixture(n_classes, self.whitening.n_coefficients)
+        self.mixture = GaussianMixture(n_classes, self.whitening.n_coefficients, shared_sigma)
 
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return z `(batch, D)` and log |det dz/dx| `(batch,)` of images `(batch, 1, size, size)`."""

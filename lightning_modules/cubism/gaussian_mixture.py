@@ -2,7 +2,9 @@
 
 Component k is N(mu_k, sigma_k^2 I) with a scalar sigma through softplus; means start 7.5 apart, whatever the number of
 classes, and learn. In D = 4,096 dimensions posteriors are all but one-hot whatever they are worth: the temperature
-divides the log-likelihoods before they are compared.
+divides the log-likelihoods before they are compared. There, too, a difference of the sigmas of some percent outweighs
+all that the means say, and a dim image is called the class of the smaller one: with one sigma for all classes Eq. 4 is
+a linear discriminant along the difference of the means.
 """
 
 import math
@@ -31,17 +33,18 @@ class GaussianMixture(nn.Module):
     Args:
         n_classes: K.
         n_dimensions: D, at least K.
+        shared_sigma: Whether all classes have the same sigma.
     """
 
-    def __init__(self, n_classes: int, n_dimensions: int) -> None:
+    def __init__(self, n_classes: int, n_dimensions: int, shared_sigma: bool = False) -> None:
         super().__init__()
         self.means = nn.Parameter(starting_means(n_classes, n_dimensions))
-        self.raw_sigma = nn.Parameter(torch.full((n_classes,), _SOFTPLUS_OF_ONE))
+        self.raw_sigma = nn.Parameter(torch.full((1 if shared_sigma else n_classes,), _SOFTPLUS_OF_ONE))
 
     @property
     def sigma(self) -> Tensor:
         """Standard deviations `(class,)`."""
-        return F.softplus(self.raw_sigma) + 1e-3
+        return (F.softplus(self.raw_sigma) + 1e-3).expand(len(self.means))
 
     def log_likelihood(self, latent: Tensor, *, fixed: bool = False) -> Tensor:
         """Return log N(z | mu_k, sigma_k) `(batch, class)`.

@@ -29,6 +29,7 @@ from lightning_modules.cubism.schedule import adaptation_progress, learning_rate
 from lightning_modules.cubism.settings import check_settings
 from lightning_modules.cubism.steps import Adaptation, pretraining_losses, weights_at
 from lightning_modules.cubism.validator import UnsupervisedScore
+from lightning_modules.cubism.volcano_norm import Volcano
 from lightning_modules.errors import ModuleError
 
 
@@ -44,6 +45,9 @@ class CubismModule(LightningModule):
         conditional: Whether confident target samples are drawn to their class's Gaussian (Eqs. 11 and 12).
         representation: What H and D read: z itself (`latent`), spectrograms (`image`, the paper's section 6.2), or
             features of one backbone (`shared`, DANN's).
+        batch_statistics: What the backbones' batch normalisation normalises by: all rows together (`joint`), or each
+            volcano's own (`per_volcano`, see `volcano_norm`), in training and afterwards. Where no loss reads the
+            target, as in Source-Only, `per_volcano` still takes its statistics: that is AdaBN (Li et al. 2017).
         noisy_target: Whether noisy target samples enter the mixture alone, or stand for the target before H and D too
             (Algorithm 1).
         image_size: Rows and columns of a spectrogram.
@@ -56,6 +60,9 @@ class CubismModule(LightningModule):
         pretrained_sha256: Of that file, or its first digits; by default those in its name.
         flow_layers: Coupling layers (paper: 2).
         flow_units: Hidden units of each (paper: 128).
+        shared_sigma: Whether the classes' Gaussians have one sigma together (paper: one each).
+        dequantisation: Standard deviation of the white noise on the pixels, in [0, 1], with which the flow learns the
+            source's likelihood; the whitening in front of it expects it (paper: none).
         vae_dim: Length of the VAE's latent.
         vae_width: Channels of its first stage.
         likelihood_weight: Weight of the source's negative log-likelihood (Eq. 3), or of the VAE's bound, in adaptation.
@@ -104,6 +111,7 @@ class CubismModule(LightningModule):
         adversary: bool = True,
         conditional: bool = True,
         representation: Literal["latent", "image", "shared"] = "latent",
+        batch_statistics: Literal["joint", "per_volcano"] = "joint",
         noisy_target: Literal["mixup", "mixup_and_discriminator"] = "mixup",
         image_size: int = 64,
         n_classes: int = 2,
@@ -115,6 +123,8 @@ class CubismModule(LightningModule):
         pretrained_sha256: str | None = None,
         flow_layers: int = 2,
         flow_units: int = 128,
+        shared_sigma: bool = False,
+        dequantisation: float = 0.0,
         vae_dim: int = 128,
         vae_width: int = 16,
         likelihood_weight: float = 1.0,
@@ -146,9 +156,7 @@ class CubismModule(LightningModule):
         weight_decay: float = 0.0,
         beta1: float = 0.9,
         schedule: Literal["ganin", "cosine", "constant"] = "ganin",
-        validator: Literal[
-            "soft_neighbourhood_density", "infomax", "entropy", "importance_weighted"
-        ] = "soft_neighbourhood_density",
+        validator: Literal["soft_neighbourhood_density", "infomax", "entropy", "importance_weighted"] = "infomax",
         sampling_seed: int = 0,
         initial_weights: str | None = None,
     ) -> None:
@@ -165,13 +173,18 @@ class CubismModule(LightningModule):
         )
         self._has_weights = False
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Class logits `(batch, class)` of images `(batch, 1, size, size)`."""
-        return self.networks.classify(image)
+    def forward(self, image: Tensor, volcano: Volcano = "target") -> Tensor:
+        """Class logits `(batch, class)` of one volcano's images `(batch, 1, size, size)`.
 
-    def features(self, image: Tensor) -> Tensor:
-        """The classifier's backbone features `(batch, 8 * backbone_width)` of images `(batch, 1, size, size)`."""
-        return self.networks.features(image)
+        Args:
+            image: What to classify.
+            volcano: Whose batch statistics to use, where each has its own.
+        """
+        return self.networks.classify(image, volcano)
+
+    def features(self, image: Tensor, volcano: Volcano = "target") -> Tensor:
+        """The classifier's backbone features `(batch, 8 * backbone_width)`; arguments as `forward`."""
+        return self.networks.features(image, volcano)
 
     def inter_volcano_images(self, batch: TransferBatch, seed: int = 0) -> InterVolcano | None:
         """Mixtures of a batch as spectrograms, with both ends, for pictures; None where nothing is mixed."""
@@ -228,7 +241,7 @@ class CubismModule(LightningModule):
         generator = self.networks.generator
         if isinstance(generator, FlowGmm) and not generator.whitening.fitted:
             images = torch.cat([data.training_images(domain) for domain in ("source", "target")])
-            generator.whitening.fit(images.to(self.device))
+            generator.whitening.fit(images.to(self.device), self.hparams["dequantisation"])
 
     def on_train_end(self) -> None:
         """Note that there are trained weights."""
@@ -263,7 +276,7 @@ class CubismModule(LightningModule):
         processes = Processes(self.global_rank, self.trainer.world_size)
         draws = StepDraws(self.hparams["sampling_seed"], step, n, processes, self.device)
         if step < n_pretraining:
-            losses = pretraining_losses(self.networks, batch, draws)
+            losses = pretraining_losses(self.networks, self.hparams, batch, draws)
         else:
             weights = weights_at(adaptation_progress(step, n_steps, n_pretraining), self.hparams)
             first = step - n_pretraining < self.trainer.num_training_batches
@@ -284,10 +297,12 @@ class CubismModule(LightningModule):
         Returns:
             The classes' probabilities `(batch, class)`.
         """
-        probability = self.predict_step(batch, batch_idx)
-        if dataloader_idx == 0:
+        volcano: Volcano = "target" if dataloader_idx else "source"
+        probability = self._probability(batch, volcano)
+        if volcano == "source":
             self.source_f1.update(probability.argmax(dim=1), batch.label)
-            self.unsupervised_score.update(probability, batch.label, self.networks.source_logit(batch.image))
+            source_logit = self.networks.source_logit(batch.image, volcano)
+            self.unsupervised_score.update(probability, batch.label, source_logit)
         else:
             self.unsupervised_score.update(probability)
         return probability
@@ -301,9 +316,9 @@ class CubismModule(LightningModule):
 
     def test_step(self, batch: LabelledBatch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Judge target events (first) or source events; return the classes' probabilities `(batch, class)`."""
-        probability = self.predict_step(batch, batch_idx)
-        domain = "source" if dataloader_idx else "target"
-        cast(ClassificationQuality, self.quality[domain]).update(probability, batch.label)
+        volcano: Volcano = "source" if dataloader_idx else "target"
+        probability = self._probability(batch, volcano)
+        cast(ClassificationQuality, self.quality[volcano]).update(probability, batch.label)
         return probability
 
     def on_test_epoch_end(self) -> None:
@@ -313,8 +328,11 @@ class CubismModule(LightningModule):
                 self.log(f"{domain}/{name}", value)
 
     def predict_step(self, batch: LabelledBatch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Return the classes' probabilities `(batch, class)`."""
-        probability: Tensor = self(batch.image).softmax(dim=1)
+        """Return the classes' probabilities `(batch, class)` of target events."""
+        return self._probability(batch, "target")
+
+    def _probability(self, batch: LabelledBatch, volcano: Volcano) -> Tensor:
+        probability: Tensor = self(batch.image, volcano).softmax(dim=1)
         return probability
 
     # -- optimisation

@@ -10,6 +10,7 @@ from lightning_modules.cubism.balance import TargetRatio
 from lightning_modules.cubism.flow_gmm import FlowGmm
 from lightning_modules.cubism.readers import Readers
 from lightning_modules.cubism.vae import ImageVae
+from lightning_modules.cubism.volcano_norm import Origin, Volcano
 from lightning_modules.errors import ModuleError
 
 
@@ -33,12 +34,20 @@ class TransferNetworks(nn.Module):
             settings["backbone_channels"],
             settings["head_units"],
             settings["dropout"],
+            settings["batch_statistics"] == "per_volcano",
         )
         self.generator: FlowGmm | ImageVae | None = None
         if settings["generator"] == "flow":
-            self.generator = FlowGmm(n_classes, settings["image_size"], settings["flow_layers"], settings["flow_units"])
+            self.generator = FlowGmm(
+                n_classes,
+                settings["image_size"],
+                settings["flow_layers"],
+                settings["flow_units"],
+                settings["shared_sigma"],
+            )
         elif settings["generator"] == "vae":
             self.generator = ImageVae(settings["image_size"], settings["vae_dim"], settings["vae_width"])
+        self.per_volcano = bool(settings["batch_statistics"] == "per_volcano")
         self.reads_latents = bool(settings["representation"] == "latent")
         self.target_ratio = TargetRatio(n_classes, settings["xi"], settings["ratio"])
         self.register_buffer("source_frequencies", torch.full((n_classes,), 1.0 / n_classes))
@@ -58,16 +67,27 @@ class TransferNetworks(nn.Module):
         """What the readers are given of images: themselves, or their z arranged as images; the same shape."""
         return self.flow.as_image(self.flow.encode(image)[0]) if self.reads_latents else image
 
-    def features(self, image: Tensor) -> Tensor:
-        """The classifier's backbone features `(batch, 8 * backbone_width)` of images `(batch, 1, size, size)`."""
-        features: Tensor = self.readers.backbone(self.readable(image))
+    def features(self, image: Tensor, volcano: Volcano = "target") -> Tensor:
+        """The classifier's backbone features `(batch, 8 * backbone_width)` of images `(batch, 1, size, size)`.
+
+        Args:
+            image: Of one volcano's events.
+            volcano: By whose statistics they are normalised, where each volcano has its own.
+        """
+        features: Tensor = self.readers.backbone(self.readable(image), Origin.all_of(volcano, len(image)))
         return features
 
-    def classify(self, image: Tensor) -> Tensor:
-        """Class logits `(batch, class)` of images `(batch, 1, size, size)`."""
-        logits: Tensor = self.readers.classifier(self.features(image))
+    def classify(self, image: Tensor, volcano: Volcano = "target") -> Tensor:
+        """Class logits `(batch, class)`; arguments as `features`."""
+        logits: Tensor = self.readers.classifier(self.features(image, volcano))
         return logits
 
-    def source_logit(self, image: Tensor) -> Tensor:
-        """Logits of "source" `(batch,)`; zero where there is no discriminator."""
-        return self.readers.source_logit(self.readable(image))
+    def source_logit(self, image: Tensor, volcano: Volcano) -> Tensor:
+        """Logits of "source" `(batch,)`, zero where there is no discriminator; arguments as `features`."""
+        return self.readers.source_logit(self.readable(image), volcano)
+
+    def take_target_statistics(self, image: Tensor) -> None:
+        """Update the target's running averages, where it has its own, by images that no loss of this step reads."""
+        if self.per_volcano:
+            with torch.no_grad():
+                self.readers.take_statistics(self.readable(image))

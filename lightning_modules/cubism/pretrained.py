@@ -62,6 +62,8 @@ def load_pretrained(backbone: ResNet18, path: str, sha256: str | None) -> None:
     for name, value in own.items():
         if name.endswith("num_batches_tracked"):
             weights.setdefault(name, value)  # the older official file has none
+        elif "target_running_" in name and name.replace("target_", "") in weights:
+            weights[name] = weights[name.replace("target_", "")].clone()  # both volcanoes begin with the same averages
     wrong = [name for name in own if name not in weights or weights[name].shape != own[name].shape]
     if wrong or len(weights) != len(own):
         what = wrong[0] if wrong else next(name for name in weights if name not in own)

@@ -9,8 +9,8 @@ from lightning_modules.errors import ModuleError
 
 # A checkpoint that differs in one of these does not fit.
 ARCHITECTURE = (
-    "image_size", "n_classes", "generator", "adversary", "representation", "backbone_width", "backbone_channels",
-    "head_units", "flow_layers", "flow_units", "vae_dim", "vae_width",
+    "image_size", "n_classes", "generator", "adversary", "representation", "batch_statistics", "backbone_width",
+    "backbone_channels", "head_units", "flow_layers", "flow_units", "shared_sigma", "vae_dim", "vae_width",
 )  # fmt: skip
 _AT_LEAST_ONE = (
     "image_size", "backbone_width", "head_units", "flow_layers", "flow_units", "vae_dim", "vae_width",
@@ -18,7 +18,7 @@ _AT_LEAST_ONE = (
 _POSITIVE = ("learning_rate", "mixup_alpha", "mixup_beta", "iota", "pseudo_label_temperature")
 _NOT_NEGATIVE = (
     "rho_max", "gamma_max", "eta_max", "delta_max", "sigma_m", "sigma_a", "pretrain_epochs", "likelihood_weight",
-    "weight_decay",
+    "weight_decay", "dequantisation",
 )  # fmt: skip
 _SHARES = ("xi", "tau", "dropout", "beta1", "conditional_warmup")
 CHOICES = {
@@ -26,6 +26,7 @@ CHOICES = {
     "balance": ("co_balanced", "source", "none"),
     "mixup": ("none", "latent", "input", "input_and_latent"),
     "representation": ("latent", "image", "shared"),
+    "batch_statistics": ("joint", "per_volcano"),
     "noisy_target": ("mixup", "mixup_and_discriminator"),
     "mixup_per": ("batch", "sample"),
     "mixup_anchors": ("gaussians", "events"),

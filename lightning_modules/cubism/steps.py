@@ -31,6 +31,7 @@ from lightning_modules.cubism.networks import TransferNetworks
 from lightning_modules.cubism.processes import Processes
 from lightning_modules.cubism.schedule import ramp
 from lightning_modules.cubism.vae import ImageVae, vae_loss
+from lightning_modules.cubism.volcano_norm import Origin
 
 
 class Weights(NamedTuple):
@@ -60,7 +61,9 @@ def kept_in_graph(network: nn.Module) -> Tensor:
     return 0.0 * torch.stack([weight.flatten()[0] for weight in network.parameters()]).sum()
 
 
-def pretraining_losses(networks: TransferNetworks, batch: TransferBatch, draws: StepDraws) -> dict[str, Tensor]:
+def pretraining_losses(
+    networks: TransferNetworks, settings: Mapping[str, Any], batch: TransferBatch, draws: StepDraws
+) -> dict[str, Tensor]:
     """Return the generator's own loss and the classifier's on the source.
 
     The flow learns the source's classes, the VAE both volcanoes' images.
@@ -68,19 +71,24 @@ def pretraining_losses(networks: TransferNetworks, batch: TransferBatch, draws: 
     losses = {}
     generator = networks.generator
     if isinstance(generator, FlowGmm):
-        losses["generator"] = _flow_loss(generator, batch.source_image, batch.source_label)
+        losses["generator"] = _flow_loss(generator, batch, draws, settings["dequantisation"])
     elif isinstance(generator, ImageVae):
         images = torch.cat([batch.source_image, batch.target_image])
         losses["generator"] = _vae_loss(generator, images, [draws, draws])
     readable = networks.readable(batch.source_image)
-    logits, _ = networks.readers(readable, None, [draws])
+    logits, _ = networks.readers(readable, Origin.all_of("source", len(readable)), None, [draws])
+    networks.take_target_statistics(batch.target_image)
     losses["classification"] = classification_loss(logits, batch.source_label)
     losses["unused"] = kept_in_graph(networks.readers)
     return losses
 
 
-def _flow_loss(model: FlowGmm, image: Tensor, label: Tensor) -> Tensor:
-    return generative_loss(model.log_likelihood_per_dimension(*model.encode(image)), label)
+def _flow_loss(model: FlowGmm, batch: TransferBatch, draws: StepDraws, dequantisation: float) -> Tensor:
+    """Eq. 3 on the source, dequantised: with white noise of that standard deviation on its pixels."""
+    image = batch.source_image
+    if dequantisation > 0.0:
+        image = image + dequantisation * draws.normal(*image.shape[1:])
+    return generative_loss(model.log_likelihood_per_dimension(*model.encode(image)), batch.source_label)
 
 
 def _vae_loss(model: ImageVae, image: Tensor, draws: list[StepDraws]) -> Tensor:
@@ -130,10 +138,11 @@ class Adaptation:
         losses: dict[str, Tensor] = {}
         source_latent = target_latent = target_log_det = None
         if isinstance(networks.generator, FlowGmm):
-            source_latent, log_det = networks.generator.encode(batch.source_image)
+            if networks.reads_latents:
+                source_latent, _ = networks.generator.encode(batch.source_image)
             target_latent, target_log_det = networks.generator.encode(batch.target_image)
-            likelihood = networks.generator.log_likelihood_per_dimension(source_latent, log_det)
-            losses["generator"] = settings["likelihood_weight"] * generative_loss(likelihood, batch.source_label)
+            own = _flow_loss(networks.generator, batch, self.draws, settings["dequantisation"])
+            losses["generator"] = settings["likelihood_weight"] * own
         elif isinstance(networks.generator, ImageVae):
             images = torch.cat([batch.source_image, batch.target_image])
             own = _vae_loss(networks.generator, images, [self.draws, self.draws])
@@ -147,15 +156,20 @@ class Adaptation:
             mixtures = self.mixtures(batch, pseudo, self._update_ratio(pseudo), noisy_latent)
         n = len(batch.source_image)
         blocks = [self._source(batch.source_image, source_latent)]
-        if settings["adversary"] or (settings["conditional"] and settings["confidence"] == "classifier"):
+        confident = settings["conditional"] and settings["confidence"] == "classifier"
+        has_target = settings["adversary"] or confident or (networks.per_volcano and bool(mixtures))
+        if has_target:
             blocks.append(self._target(batch.target_image, target_latent, noisy_latent))
-        has_target = len(blocks) == 2
+        else:
+            networks.take_target_statistics(batch.target_image)
         blocks += [self._mixed(mixture) for mixture in mixtures]
+        source_parts = torch.cat([mixture.source_part for mixture in mixtures]) if mixtures else None
+        origin = Origin(n, n if has_target else 0, source_parts)
         reversal = None
         if settings["adversary"]:
             reversal = torch.tensor([weights.rho] * 2 + [weights.gamma] * len(mixtures)).repeat_interleave(n)
             reversal = reversal.to(batch.source_image.device)
-        logits, source_logit = networks.readers(torch.cat(blocks), reversal, [self.draws] * len(blocks))
+        logits, source_logit = networks.readers(torch.cat(blocks), origin, reversal, [self.draws] * len(blocks))
         by_block = logits.split(n)
         losses["classification"] = classification_loss(by_block[0], batch.source_label)
         for mixture, mixed_logits in zip(mixtures, by_block[len(by_block) - len(mixtures) :], strict=True):

@@ -1,7 +1,9 @@
 """Scores of a classifier on a target without labels, for choosing a model; higher is better.
 
-`soft_neighbourhood_density` (Saito et al. 2021): target samples whose predictions agree lie close together, apart from
-the others. `infomax` (Bridle et al. 1992; Krause et al. 2010): predictions are certain each, and varied together.
+`infomax` (Bridle et al. 1992; Krause et al. 2010): predictions are certain each, and varied together; zero where every
+event is called the same. `soft_neighbourhood_density` (Saito et al. 2021): target samples whose predictions agree lie
+close together, apart from the others. It is made for many classes: between few, a classifier that says one class for
+all has the largest score there is, log(n - 1).
 `entropy`: certain each; a classifier that says one class for all scores best, so that it serves comparison only.
 `importance_weighted` (Sugiyama et al. 2007): accuracy on the source's validation events, each weighted by how much it
 resembles a target event.

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 
-def _n_processes() -> int:
+def n_processes() -> int:
+    """How many processes share a batch; 1 where none were started."""
     ready = torch.distributed.is_available() and torch.distributed.is_initialized()
     return torch.distributed.get_world_size() if ready else 1
 
@@ -30,19 +31,33 @@ class _SumOverProcesses(torch.autograd.Function):
         return total
 
 
+def global_statistics(values: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Mean and variance over the global batch, with gradient, and over how many values they were taken.
+
+    Args:
+        values: This process's share `(batch, channel, height, width)`, as large as every other's.
+
+    Returns:
+        Mean and (biased) variance `(channel,)`, and the number of values of a channel.
+    """
+    n_values = float(values.numel() // values.shape[1] * n_processes())
+    if n_processes() == 1:
+        variance, mean = torch.var_mean(values, dim=(0, 2, 3), correction=0)
+        return mean, variance, n_values
+    sums = torch.stack((values.sum(dim=(0, 2, 3)), values.square().sum(dim=(0, 2, 3))))
+    total: Tensor = _SumOverProcesses.apply(sums)  # type: ignore[no-untyped-call]  # torch's own
+    mean, mean_square = total / n_values
+    return mean, (mean_square - mean.square()).clamp(min=0.0), n_values
+
+
 class SynchronisedBatchNorm2d(nn.BatchNorm2d):
     """`BatchNorm2d` whose training statistics are those of the global batch, shared evenly by all processes."""
 
     def forward(self, input: Tensor) -> Tensor:  # the name that torch gives the argument
         """Normalise `(batch, channel, height, width)`; the same shape."""
-        n_processes = _n_processes()
-        if not self.training or n_processes == 1:
+        if not self.training or n_processes() == 1:
             return super().forward(input)
-        n_values = input.numel() / input.shape[1] * n_processes
-        sums = torch.stack((input.sum(dim=(0, 2, 3)), input.square().sum(dim=(0, 2, 3))))
-        total: Tensor = _SumOverProcesses.apply(sums)  # type: ignore[no-untyped-call]  # torch's own
-        mean, mean_square = total / n_values
-        variance = (mean_square - mean.square()).clamp(min=0.0)
+        mean, variance, n_values = global_statistics(input)
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None

@@ -58,3 +58,21 @@ def test_training_curves_draw_every_logged_number():
     drawn = {line.get_label(): list(line.get_ydata()) for axes in figure.axes for line in axes.lines}
     assert drawn["val/mae"] == [3.0, 1.5, 1.0]
     assert set(drawn) == {"train/loss", "val/loss", "val/mae"}
+
+
+@pytest.mark.parametrize("width", [2.5, 6.6, 12.0])
+def test_the_foot_of_a_picture_stays_inside_it(tmp_path, width):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = figures.new_figure(width, 3.0)
+    figure.subplots().plot([0, 1])
+    said = "synthetic events, not recorded there: Llaima, Deception; ORDER AS PUBLISHED, no mean removal, no crop, " * 2
+    figures.save(figure, tmp_path / "a.png", f"{said}\nrun Llaima-Deception-cubism-tiny-seed0")
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    [foot] = [text for text in figure.texts if "run Llaima" in text.get_text()]
+    assert " ".join(foot.get_text().split()) == " ".join(f"{said}\nrun Llaima-Deception-cubism-tiny-seed0".split())
+    extent, whole = foot.get_window_extent(renderer), figure.bbox
+    assert extent.x0 >= whole.x0
+    assert extent.x1 <= whole.x1
+    assert extent.y0 >= whole.y0
+    assert figure.axes[0].get_window_extent(renderer).y0 > extent.y1, "and under the axes"

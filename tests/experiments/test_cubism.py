@@ -167,8 +167,11 @@ def test_every_preset_and_method_passes_the_real_parser(preset, method, capsys, 
     assert settings["evaluate"]["model"] == model
     assert settings["evaluate"]["data"] == data
     assert (model["generator"] == "flow") == (method in ("dm-ada-flow", "bmix-da", "cubism"))
-    assert model["adversary"] == (method not in ("source-only", "source-balanced", "imf-std"))
+    assert model["adversary"] == (method not in ("source-only", "source-balanced", "source-adabn", "imf-std"))
     assert (data["standardization"] == "imf") == (method == "imf-std")
+    sees_no_target = method in ("source-only", "source-balanced", "imf-std")
+    own = method == "source-adabn" or (preset == "tiny" and not sees_no_target)
+    assert model["batch_statistics"] == ("per_volcano" if own else "joint")
     if preset != "tiny":
         assert (data["order"], model["mixup_per"], model["ratio"]) == ("as_published", "batch", "batch_first_epoch")
         if method == "cubism":

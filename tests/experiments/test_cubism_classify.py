@@ -69,6 +69,20 @@ def test_every_record_gets_probabilities_by_the_checkpoint_s_own_preprocessing(c
     assert row["predicted_class"] == ("LP" if probability[0] > probability[1] else "VT")
 
 
+def test_records_are_read_by_the_statistics_of_the_volcano_that_is_named(checkpoint, records, tmp_path):
+    torch.manual_seed(0)
+    module = CubismModule(**SMALL, batch_statistics="per_volcano")
+    module.networks.readers.backbone.bn1.target_running_mean.fill_(0.5)
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save({**content, "state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}, checkpoint)
+    texts = {}
+    for options in ((), ("--volcano", "target"), ("--volcano", "source")):
+        out = tmp_path / "catalogue.csv"
+        assert call(checkpoint, records, out, "--sampling_rate_hz", "100", *options) == 0
+        texts[options] = out.read_text()
+    assert texts[()] == texts["--volcano", "target"] != texts["--volcano", "source"]
+
+
 def test_bad_records_are_refused_or_listed_without_a_class(checkpoint, records, tmp_path, capsys):
     np.save(records / "dead.npy", np.ones(500, np.float32))
     out = tmp_path / "catalogue.csv"

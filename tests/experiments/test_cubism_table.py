@@ -63,7 +63,7 @@ def plan(tmp_path):
 
 def score(method: str, seed: int) -> float:
     """The paper's order but for one pair of neighbours."""
-    order = [*SEVEN, "source-balanced"]
+    order = [*SEVEN, "source-balanced", "source-adabn"]
     place = {"bmix-da": "cubism", "cubism": "bmix-da"}.get(method, method)
     return 0.4 + 0.05 * order.index(place) + 0.01 * seed
 

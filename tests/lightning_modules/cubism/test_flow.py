@@ -153,6 +153,40 @@ def test_samples_have_their_classes_mean_and_deviation_and_carry_gradients():
     assert mixture.raw_sigma.grad is not None
 
 
+def test_with_one_sigma_the_posterior_is_a_linear_discriminant():
+    """log p(1 | z) / p(0 | z) = ((mu_1 - mu_0) . z - (|mu_1|^2 - |mu_0|^2) / 2) / sigma^2, however large D is."""
+    mixture = shaken(GaussianMixture(2, 4096, shared_sigma=True)).double()
+    assert mixture.raw_sigma.numel() == 1
+    low, high = mixture.means
+    latent = torch.randn(50, 4096, dtype=torch.float64)
+    wanted = (latent @ (high - low) - 0.5 * (high.square().sum() - low.square().sum())) / mixture.sigma[0] ** 2
+    posterior = mixture.posterior(latent)
+    torch.testing.assert_close(posterior[:, 1].logit(), wanted, rtol=1e-6, atol=1e-6)
+    # A sigma of its own, 3 % smaller, makes every one of these events the other class's: D counts, not the means.
+    own = GaussianMixture(2, 4096).double()
+    own.load_state_dict({"means": mixture.means, "raw_sigma": mixture.raw_sigma.expand(2)})
+    torch.testing.assert_close(own.posterior(latent), posterior)
+    with torch.no_grad():
+        own.raw_sigma[0] -= 0.05
+    assert (own.sigma[0] / own.sigma[1]) > 0.95
+    assert (own.posterior(0.8 * latent).argmax(dim=1) == 0).all()
+    assert 0 < (posterior.argmax(dim=1) == 0).sum() < 50
+
+
+def test_the_whitening_expects_the_noise_that_dequantises():
+    """Noisy images have coefficients of variance 1, where clean ones of a constant coefficient would have none."""
+    image, _ = events(400, 0, 0)
+    image[:, :, -4:] = 0.0
+    clean, noisy = WhitenedDct(1, 16), WhitenedDct(1, 16)
+    clean.fit(image)
+    noisy.fit(image, 0.05)
+    torch.testing.assert_close(noisy.scale.square(), clean.scale.square() + 0.05**2, rtol=1e-4, atol=2e-5)
+    torch.manual_seed(0)
+    coefficients, _ = noisy(image + 0.05 * torch.randn_like(image))
+    assert coefficients.var(dim=0).mean() == pytest.approx(1.0, abs=0.01)
+    assert coefficients.var(dim=0).min() > 0.7
+
+
 def neighbour_correlation(image: torch.Tensor) -> float:
     left, right = image[..., :-1].flatten(), image[..., 1:].flatten()
     return float(torch.corrcoef(torch.stack([left, right]))[0, 1])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 
 from lightning_modules.cubism.module import CubismModule
 from lightning_modules.errors import ModuleError
@@ -26,6 +27,10 @@ METHODS = {
     "cubism-latent": {"representation": "latent"},
     "cubism-image": {"representation": "image", "noisy_target": "mixup_and_discriminator"},
     "cubism-events": {**FLOW, "mixup_anchors": "events", "pseudo_labels": "classifier"},
+    "cubism-per-volcano": {**FLOW, "batch_statistics": "per_volcano"},
+    "cubism-image-per-volcano": {"representation": "image", "batch_statistics": "per_volcano"},
+    "mixup-alone": {**FLOW, "adversary": False, "conditional": False, "batch_statistics": "per_volcano"},
+    "adabn": {**NONE, "batch_statistics": "per_volcano"},
     "input-balanced": {**NONE, "mixup": "input", "balance": "co_balanced", "adversary": True},
 }
 PAPER = {
@@ -88,7 +93,69 @@ def test_the_target_reaches_source_only_in_no_way(tmp_path):
         assert torch.equal(value, weights[1][name]), name
 
 
-@pytest.mark.parametrize("method", ["cubism", "dm-ada"])
+def test_statistics_alone_reach_a_source_only_that_takes_the_target_s(tmp_path):
+    """AdaBN: no parameter and none of the source's averages depends on the target."""
+    weights = []
+    for seed in (2, 3):
+        module = made(**METHODS["adabn"], pretrain_epochs=0)
+        quiet_trainer(tmp_path, 1).fit(module, datamodule=FakeVolcanoes(target_seed=seed))
+        weights.append(module.networks.readers.state_dict())
+    own = [name for name in weights[0] if ".target_running_" in name]
+    assert own
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name]) == (name not in own), name
+
+
+class Kept(Callback):
+    """Keeps what steps return, by the kind of step and its loader."""
+
+    def __init__(self) -> None:
+        self.outputs: dict[str, torch.Tensor] = {}
+
+    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
+        self.outputs[f"validate {('source', 'target')[dataloader_idx]}"] = outputs
+
+    def on_test_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
+        self.outputs[f"test {('target', 'source')[dataloader_idx]}"] = outputs
+
+    def on_predict_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
+        self.outputs["predict target"] = outputs
+
+
+@pytest.mark.parametrize("spoilt", ["source", "target"])
+def test_each_volcano_is_judged_by_its_own_statistics(tmp_path, spoilt):
+    """Everywhere: with one volcano's averages spoilt, just what is said of that volcano changes."""
+    module, data, kept = made(**METHODS["cubism-per-volcano"]), FakeVolcanoes(), Kept()
+    trainer = quiet_trainer(tmp_path, 2, (kept,))
+    trainer.fit(module, datamodule=data)
+
+    def said() -> dict[str, torch.Tensor]:
+        kept.outputs.clear()
+        trainer.validate(module, datamodule=data, verbose=False)
+        trainer.test(module, datamodule=data, verbose=False)
+        trainer.predict(module, datamodule=data)
+        module.eval()
+        with torch.no_grad():
+            direct = {
+                "forward source": module(data.source_image, "source"),
+                "forward target": module(data.target_image),
+                "features source": module.features(data.source_image, "source"),
+                "features target": module.features(data.target_image),
+                "D source": module.networks.source_logit(data.source_image, "source"),
+            }
+        return {**kept.outputs, **direct}
+
+    before = said()
+    for name, buffer in module.networks.readers.named_buffers():
+        if name.endswith("running_var") and ("target_" in name) == (spoilt == "target"):
+            buffer.mul_(4.0)
+    after = said()
+    assert len(before) == 10
+    for name, value in before.items():
+        assert torch.equal(value, after[name]) == (not name.endswith(spoilt)), name
+
+
+@pytest.mark.parametrize("method", ["cubism", "dm-ada", "cubism-per-volcano"])
 def test_a_resumed_training_ends_with_the_same_bits(tmp_path, method):
     settings = METHODS[method]
     whole = made(**settings)
@@ -154,6 +221,8 @@ def test_bad_checkpoints_are_refused(tmp_path):
         ({"rho_max": -1.0}, "rho_max: got -1.0"),
         ({"learning_rate": 0.0}, "learning_rate: got 0.0"),
         ({"conditional_class_cap": 0.0}, "conditional_class_cap: got 0.0"),
+        ({"dequantisation": -0.1}, "dequantisation: got -0.1"),
+        ({"batch_statistics": "own"}, "batch_statistics: got 'own'"),
         ({"pretrained_sha256": "00"}, "pretrained_sha256: there is no file"),
         ({"pretrain_epochs": -1}, "pretrain_epochs: got -1"),
     ],

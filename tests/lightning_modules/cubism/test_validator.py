@@ -41,6 +41,14 @@ def test_soft_neighbourhood_density_against_a_plain_loop():
     assert float(soft_neighbourhood_density(probability)) == pytest.approx(total / 12)
 
 
+def test_only_infomax_sees_that_all_events_got_one_class():
+    collapsed, good = sharp(torch.zeros(100, dtype=torch.int64), 0.99), sharp((torch.arange(100) % 5 == 0).long(), 0.99)
+    assert float(soft_neighbourhood_density(collapsed)) == pytest.approx(math.log(99))
+    assert float(soft_neighbourhood_density(good)) < math.log(99)
+    assert float(infomax(collapsed)) == pytest.approx(0.0, abs=1e-12)
+    assert float(infomax(good)) > 0.4
+
+
 def test_importance_weights_count_target_like_events_more():
     probability = sharp(torch.tensor([0, 0, 1]), 0.9)
     label = torch.tensor([0, 1, 1])
