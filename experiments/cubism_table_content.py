@@ -5,6 +5,7 @@ Figures are percent, mean and standard deviation over seeds.
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from itertools import pairwise
@@ -151,9 +152,10 @@ def costs(results: Results) -> Table:
 
 
 def data_line(results: Results) -> str:
-    """What the data are, as the runs say it."""
+    """What the data are, as the runs say it; twins that differ by their seed alone are named once."""
     said = [sentence for rows in results.values() for row in rows.values() for sentence in row.data]
-    return "; ".join(dict.fromkeys(said)) or "no run is finished"
+    same = [re.sub(r"\(seed \d+\)", "(of the run's seed)", sentence) for sentence in said]
+    return "; ".join(dict.fromkeys(said if len(set(said)) == len(set(same)) else same)) or "no run is finished"
 
 
 def kinds(results: Results) -> list[str]:
