@@ -13,7 +13,7 @@ from experiments.ablation_plan import Options, plan_rows
 from experiments.cli import SuiteCLI, load
 from experiments.errors import SettingsError
 from experiments.experiment import Subcommand
-from experiments.program import _quiet, parser_of, settings_of
+from experiments.program import parser_of, quiet, settings_of
 from experiments.ubdiff import EXPERIMENT
 
 ROOT = Path(__file__).parents[2]
@@ -154,7 +154,7 @@ def test_an_option_of_a_stage_goes_to_the_variants_that_have_it():
 
 @pytest.fixture(autouse=True)
 def _as_the_program_does() -> None:
-    _quiet()
+    quiet()
 
 
 @cache
