@@ -80,6 +80,14 @@ class HeldOutSource(_ValidationScores):
         """Score."""
         self.metrics = {f"held_out/{name}": value for name, value in self._scores(trainer).items()}
 
+    def state_dict(self) -> dict[str, Any]:
+        """The scores: a run that is resumed after its last epoch keeps them."""
+        return {"metrics": self.metrics}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where the checkpoint was written."""
+        self.metrics = dict(state_dict["metrics"])
+
 
 class TargetOracle(_ValidationScores):
     """Score the target events of each validation by their true labels, which stay in here.

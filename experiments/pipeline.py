@@ -19,6 +19,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from callbacks.epoch_seed import EpochSeed
 from callbacks.finite_loss import FiniteLoss
+from callbacks.last_metrics import LastMetrics
 from callbacks.progress import StageProgress
 from callbacks.stage_resources import StageResources, peak_memory_bytes, reset_peak_memory
 from experiments import tracking, wandb_run
@@ -273,8 +274,8 @@ class Pipeline:
     def _run_stage(self, stage: Stage, plan: Plan) -> None:
         reset_peak_memory()
         started = time.perf_counter()
-        resources = StageResources()
-        callbacks: list[Callback] = [resources]
+        resources, last = StageResources(), LastMetrics()
+        callbacks: list[Callback] = [resources, last]
         if stage.fits or self.ranks.is_leader:
             callbacks += [StageProgress(stage.name), *self._stage_callbacks(stage)]
         settings = merge(
@@ -311,7 +312,8 @@ class Pipeline:
                 cli.trainer.save_checkpoint(final, weights_only=True)
                 if self.ranks.is_leader:
                     digest = keep_trained_weights(final, stage, self._initial_weights(stage))
-                metrics |= {f"{stage.name}/{k}": float(v) for k, v in cli.trainer.callback_metrics.items()}
+                logged = last.values | {k: float(v) for k, v in cli.trainer.callback_metrics.items()}
+                metrics |= {f"{stage.name}/{name}": value for name, value in logged.items()}
             metrics |= {f"{part}/parameters": float(n) for part, n in getattr(cli.model, "parts", {}).items()}
         if not self.ranks.is_leader:
             return
