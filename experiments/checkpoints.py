@@ -20,9 +20,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Save a checkpoint; on an error such as a full disk the one before stays as it was."""
-        path = Path(
-            path
-        )  # its folder is made with the stage: where it is gone, the run folder was deleted under the run
+        # The folder is made with the stage: where it is gone, the run folder was deleted under the run.
+        path = Path(path)
         content = io.BytesIO()  # torch's own writer reports a full disk as a RuntimeError about positions
         torch.save(checkpoint, content)
         write_bytes(path, content.getbuffer())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.errors import SettingsError
 from experiments.harpa_figures.gallery import GALLERY, Entry
 from experiments.settings import nearest
-from experiments.terminal import calm_progress
+from experiments.terminal import calm_progress, exit_status
 
 if TYPE_CHECKING:
     from experiments.harpa_figures.context import Context
@@ -49,26 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, entry in GALLERY.items():
             print(f"{name:6} {entry.caption}")
         return 0
-    from datamodules.errors import DataError
-    from lightning_modules.errors import ModuleError
-
-    try:
-        for name in options.only or ():
-            if name not in GALLERY:
-                raise SettingsError(f"--only {name}: there is no such figure; {nearest(name, GALLERY)}")
-        if options.trials is not None and options.trials < 1:
-            raise SettingsError(f"--trials {options.trials}: wanted 1 or more.")
-        _make(options, options.only or list(GALLERY))
-        return 0
-    except (SettingsError, DataError, ModuleError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; call again to go on.", file=sys.stderr)
-        return 130
+    return exit_status(lambda: _make(options, options.only or list(GALLERY)), "call again to go on.")
 
 
 def _make(options: argparse.Namespace, names: Sequence[str]) -> None:
+    for name in names:
+        if name not in GALLERY:
+            raise SettingsError(f"--only {name}: there is no such figure; {nearest(name, GALLERY)}")
+    if options.trials is not None and options.trials < 1:
+        raise SettingsError(f"--trials {options.trials}: wanted 1 or more.")
     import torch
     from tqdm import tqdm
 
