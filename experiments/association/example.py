@@ -15,11 +15,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from experiments.association.geography import LocalProjection
-from experiments.association.travel_times.layered import LayeredTravelTimes
-from experiments.association.travel_times.provider import PHASES
 from experiments.errors import SettingsError
 from experiments.run_folder import write_text
 
@@ -42,6 +39,11 @@ def write_example(folder: Path, seed: int = 0, n_events: int = 12, n_stations: i
     Raises:
         SettingsError: If the folder cannot be made.
     """
+    import torch
+
+    from experiments.association.travel_times.layered import LayeredTravelTimes
+    from experiments.association.travel_times.provider import PHASES
+
     draw = np.random.default_rng(seed)
     stations_km = np.c_[draw.uniform(-40, 40, (n_stations, 2)), -draw.uniform(0, 2, n_stations)]
     events_km = np.c_[draw.uniform(-40, 40, (n_events, 2)), draw.uniform(2, 15, n_events)]

@@ -11,19 +11,22 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from datamodules.errors import DataError
-from datamodules.simulate.catalogues import PROFILE, CatalogueSimulation, SimulatedCatalogue, simulate_catalogue
 from experiments.association.geography import LocalProjection
 from experiments.errors import SettingsError
+
+if TYPE_CHECKING:
+    from datamodules.simulate.catalogues import CatalogueSimulation, SimulatedCatalogue
 
 CENTRE = (42.8, 13.1)  # latitude and longitude, in the Apennines
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def write_catalogue(folder: Path, simulation: CatalogueSimulation, workers: int = 1) -> SimulatedCatalogue:
+def write_catalogue(folder: Path, simulation: "CatalogueSimulation", workers: int = 1) -> "SimulatedCatalogue":
     """Write `stations.csv`, `picks.csv` (with `true_event_index`), `velocity_1d.csv` and `true_events.csv`.
 
     Args:
@@ -34,6 +37,8 @@ def write_catalogue(folder: Path, simulation: CatalogueSimulation, workers: int 
     Raises:
         SettingsError: If the folder cannot be made.
     """
+    from datamodules.simulate.catalogues import PROFILE, simulate_catalogue
+
     simulated = simulate_catalogue(simulation, workers)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -83,6 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--stations", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
+    # Imported here, so that --help does not wait for numba.
+    from datamodules.simulate.catalogues import CatalogueSimulation
+
     try:
         simulation = CatalogueSimulation(options.events, options.duration_s, options.stations, seed=options.seed)
         simulated = write_catalogue(options.folder, simulation)

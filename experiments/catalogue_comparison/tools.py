@@ -10,8 +10,6 @@ An answer is kept, and used again for the same request.
 
 import hashlib
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, replace
@@ -20,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.catalogue_comparison.measured_process import Measured, measure
 from experiments.errors import SettingsError
 from experiments.run_folder import write_bytes
 
@@ -109,7 +108,7 @@ class Answer:
     peak_mb: float
 
 
-def tools(pyocto: Path | None, gamma: Path | None, min_picks: int, longest_s: float) -> list[Tool]:
+def tools(pyocto: Path | None, gamma: Path | None, min_picks: int, request: Request) -> list[Tool]:
     """Ours and those whose environments are given, with the settings that their documentation advises.
 
     PyOcto (docs, "How to set the parameters"): a 1-D model; `time_before` about the longest S travel time; all else as
@@ -120,8 +119,13 @@ def tools(pyocto: Path | None, gamma: Path | None, min_picks: int, longest_s: fl
         pyocto: Python of PyOcto's environment; None to leave it out.
         gamma: Python of GaMMA's.
         min_picks: Picks an event must have, for all of them.
-        longest_s: Longest S travel time.
+        request: What they will be asked, for the longest S travel time.
+
+    Raises:
+        SettingsError: When there is no such python.
     """
+    extent_km = np.linalg.norm(request.bounds_km[1] - request.bounds_km[0])
+    longest_s = float(np.ceil(0.5 * extent_km / request.vs_km_s.min()))
     few = min(3, min_picks // 3)
     found = [Tool("ours", Path(sys.executable), _HERE / "our_adapter.py", {"min_picks": min_picks})]
     if pyocto is not None:
@@ -138,11 +142,25 @@ def tools(pyocto: Path | None, gamma: Path | None, min_picks: int, longest_s: fl
     return found
 
 
-def run(tool: Tool, request: Request, folder: Path, timeout_s: float = 7200.0) -> Answer:
+class StoppedError(SettingsError):
+    """A tool was given so much time, and took it."""
+
+
+def run(
+    tool: Tool, request: Request, folder: Path, timeout_s: float = 7200.0, limit_cpu_s: float | None = None
+) -> Answer:
     """Run a tool, or take its answer to the same request from the folder.
 
+    Args:
+        tool: The tool.
+        request: What it is asked.
+        folder: Where answers are kept.
+        timeout_s: On the clock of the wall.
+        limit_cpu_s: CPU seconds of the whole process, which do not depend on what else the machine does; None for any.
+
     Raises:
-        SettingsError: When it fails or takes too long.
+        StoppedError: When it takes more than it was given.
+        SettingsError: When it fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     key = _key(tool, request)
@@ -151,9 +169,9 @@ def run(tool: Tool, request: Request, folder: Path, timeout_s: float = 7200.0) -
         with tempfile.TemporaryDirectory() as scratch:
             asked, answered = Path(scratch) / "request.npz", Path(scratch) / "answer.npz"
             np.savez(asked, **request.arrays(), settings=json.dumps(tool.settings))  # type: ignore[arg-type]
-            cpu_s, peak_mb = _measured(tool, asked, answered, timeout_s)
+            measured = _answered(tool, asked, answered, timeout_s, limit_cpu_s)
             answer = dict(np.load(answered))
-            np.savez(asked, **answer, process_cpu_s=cpu_s, peak_mb=peak_mb)
+            np.savez(asked, **answer, process_cpu_s=measured.cpu_s, peak_mb=measured.peak_mb)
             write_bytes(kept, asked.read_bytes())
     content = np.load(kept)
     names = ("positions_km", "times_s", "event_of_pick", "residuals_s")
@@ -172,28 +190,13 @@ def _key(tool: Tool, request: Request) -> str:
     return digest.hexdigest()[:16]
 
 
-def _measured(tool: Tool, asked: Path, answered: Path, timeout_s: float) -> tuple[float, float]:
-    """CPU seconds and largest resident set (MB) of the tool's process and those that it waited for."""
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+def _answered(tool: Tool, asked: Path, answered: Path, timeout_s: float, limit_cpu_s: float | None) -> Measured:
     root = {"PYTHONPATH": str(_HERE.parents[1])} if tool.name == "ours" else {}
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | threads | root
-    with (answered.parent / "said").open("w+", encoding="utf-8") as said:
-        command = [
-            "timeout",
-            str(timeout_s),
-            str(tool.python),
-            "-W",
-            "ignore",
-            str(tool.adapter),
-            str(asked),
-            str(answered),
-        ]
-        process = subprocess.Popen(command, stdout=said, stderr=said, env=environment)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        lines = said.read().strip().splitlines()
-    if process.returncode or not answered.exists():
-        why = f"it took more than {timeout_s:g} s" if process.returncode == 124 else (lines[-1] if lines else "no word")
-        raise SettingsError(f"{tool.name} failed ({why[:200]}); mend its environment or leave it out.")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    command = [str(tool.python), "-W", "ignore", str(tool.adapter), str(asked), str(answered)]
+    measured = measure(command, root, timeout_s, limit_cpu_s)
+    if measured.stopped:
+        raise StoppedError(f"{tool.name} was stopped after {measured.stopped}; give it more, or smaller catalogues.")
+    if measured.status or not answered.exists():
+        why = measured.said[-1][:200] if measured.said else "no word"
+        raise SettingsError(f"{tool.name} failed ({why}); mend its environment or leave it out.")
+    return measured

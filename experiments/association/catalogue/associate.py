@@ -31,6 +31,8 @@ from experiments.errors import SettingsError
 WINDOW_TRAVEL_TIMES = 5.0
 """A window's length, in longest travel times, if not said otherwise."""
 LEARNING_ROUNDS = 2
+LITTLE = 0.25
+"""Events with less than this share of the picks: too few were found to learn from."""
 
 
 def associate_catalogue(
@@ -193,16 +195,29 @@ class CatalogueStream:
             n += len(block)
             if n >= wanted:
                 break
-        first = _cut(sample, wanted)
-        for _ in range(LEARNING_ROUNDS):
-            stitcher, parts = Stitcher(self._network), [Found.none(len(self._network.channels))]
-            for solved in self._solved(work, first):
-                parts.append(stitcher.add(solved.window.begin_s, solved.found))
-            parts.append(stitcher.finish())
-            learnt = learn_corrections(self._network, Found.joined(parts), self.corrections_s)
+        first, asked = _cut(sample, wanted), self._network.settings
+        found = Found.none(len(self._network.channels))
+        for settings in _beginnings(asked):
+            tried = self._found_in(work, first, settings)
+            if (tried.row >= 0).sum() >= (found.row >= 0).sum():
+                found, chosen = tried, settings
+            if (found.row >= 0).sum() >= LITTLE * sum(map(len, first)):
+                break
+        for later in range(LEARNING_ROUNDS):
+            if later:
+                found = self._found_in(work, first, chosen)
+            learnt = learn_corrections(self._network, found, self.corrections_s)
             self.corrections_s = learnt.corrections_s
-        self._network = self._network.with_settings(_with_errors(self._network.settings, learnt.errors_s))
+        self._network = self._network.with_settings(_with_errors(asked, learnt.errors_s))
         return sample
+
+    def _found_in(self, work: WindowWork, picks: list[Picks], settings: CatalogueSettings) -> Found:
+        """Events of a few picks, by other settings."""
+        self._network = self._network.with_settings(settings)
+        stitcher, parts = Stitcher(self._network), [Found.none(len(self._network.channels))]
+        for solved in self._solved(work, picks):
+            parts.append(stitcher.add(solved.window.begin_s, solved.found))
+        return Found.joined([*parts, stitcher.finish()])
 
     def _checked(self, blocks: Iterable[Picks]) -> Iterator[Picks]:
         last_s, n, n_stations = -np.inf, 0, len(self._network.stations.ids)
@@ -226,6 +241,13 @@ class CatalogueStream:
                 raise SettingsError("There are picks of a phase without travel times; give its speed or drop them.")
             last_s, n = float(block.time_s[-1]), n + len(block)
             yield block
+
+
+def _beginnings(settings: CatalogueSettings) -> list[CatalogueSettings]:
+    """Settings to learn with; where picks are dense, large errors leave them nothing to tell."""
+    if settings.pick_error_s is not None:
+        return [settings]
+    return [settings, replace(settings, pick_error_s=0.5 * settings.p_error_s)]
 
 
 def _with_errors(settings: CatalogueSettings, errors_s: np.ndarray) -> CatalogueSettings:

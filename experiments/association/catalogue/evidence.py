@@ -10,25 +10,29 @@ h of n = h + m channels within rho having a pick, h' of n' beyond, made largest 
 place and time: the volume and the hour it may lie in, over that its picks leave it (Laplace; `event_count.py` has the
 same without a range). A pick that is likelier chance than the event's is none of its picks.
 
+An event's *net* evidence weighs a pick not against chance alone but against the best other event that has none there
+(`rivals.py`). Where picks are dense, leftovers of many events can make up one that never was: it is far likelier than
+chance, and yet it takes what others would have. Its evidence is large, its net evidence below zero.
+
 Chance is not even in time: where picks come in a burst that no event explains, chance finds more. The rate of a channel
 is therefore raised by how many picks, of no event or of this one, all channels have within `AROUND_S`, over the usual.
 """
 
 import numpy as np
 
+from experiments.association.catalogue.rivals import LEAST_SEEN, MOST_SEEN, rival_gains
 from experiments.association.solvers.joint_steps import solve_step
 from experiments.association.solvers.time_table import compiled
 
 HOUR_S = 3600.0
-LEAST_SEEN, MOST_SEEN = 0.1, 0.97
 AROUND_S = 5.0
 _ROOT = float(np.sqrt(2 * np.pi))
 
 
 def _weigh(
     e: int, times: np.ndarray, arrivals: np.ndarray, derivatives: np.ndarray, pick_of: np.ndarray, error: np.ndarray,
-    rates: np.ndarray, around: np.ndarray, live: np.ndarray, order: np.ndarray, volume: float, wanted: np.ndarray,
-    out: np.ndarray,
+    rates: np.ndarray, around: np.ndarray, live: np.ndarray, order: np.ndarray, volume: float, rival: np.ndarray,
+    wanted: np.ndarray, out: np.ndarray,
 ) -> None:  # fmt: skip
     n_channels = len(error)
     gain = np.zeros(n_channels)
@@ -54,7 +58,7 @@ def _weigh(
             for k2 in range(n_own):
                 burst += abs(own[k2] - times[p]) < AROUND_S
             rate = rates[c] * max(1.0, burst / usual)
-            gain[c] = -np.log(rate * error[c] * _ROOT) - 0.5 * r * r
+            gain[c] = -np.log(rate * error[c] * _ROOT) - 0.5 * r * r - rival[c]
     best, best_seen, best_far, best_n = -1e30, 0.5, 0.01, 0
     h = n = 0
     within = 0.0
@@ -116,15 +120,33 @@ weigh = compiled(_weigh)
 def _weigh_all(
     times: np.ndarray, arrivals: np.ndarray, derivatives: np.ndarray, pick_of: np.ndarray, error: np.ndarray,
     rates: np.ndarray, around: np.ndarray, live: np.ndarray, events: np.ndarray, stations: np.ndarray, volume: float,
-    wanted: np.ndarray, out: np.ndarray,
+    compete: bool, wanted: np.ndarray, out: np.ndarray,
 ) -> None:  # fmt: skip
-    distance = np.empty(len(error))
-    for e in range(len(events)):
-        for c in range(len(error)):
-            distance[c] = (events[e, 0] - stations[c, 0]) ** 2 + (events[e, 1] - stations[c, 1]) ** 2
-        order = np.argsort(distance)
-        weigh(e, times, arrivals, derivatives, pick_of, error, rates, around, live, order, volume, wanted, out[e])
+    n_events, n_channels = wanted.shape
+    distance = np.empty((n_events, n_channels))
+    order = np.empty((n_events, n_channels), np.int64)
+    rival = np.zeros((n_events, n_channels))
+    for e in range(n_events):
+        for c in range(n_channels):
+            distance[e, c] = (events[e, 0] - stations[c, 0]) ** 2 + (events[e, 1] - stations[c, 1]) ** 2
+        order[e] = np.argsort(distance[e])
+        weigh(e, times, arrivals, derivatives, pick_of, error, rates, around, live, order[e], volume, rival[e], wanted,
+              out[e])  # fmt: skip
+        out[e, 2] = out[e, 0]
+    if not compete or n_events < 2:
+        return
+    rival_gains(times, arrivals, pick_of, error, rates, distance, wanted, out, rival)
+    own = np.empty(n_channels, np.bool_)
+    net = np.empty(3)
+    for e in range(n_events):
+        if rival[e].max() > 0.0:
+            own[:] = wanted[e]
+            weigh(e, times, arrivals, derivatives, pick_of, error, rates, around, live, order[e], volume, rival[e],
+                  wanted, net)  # fmt: skip
+            wanted[e] = own
+            out[e, 2] = min(out[e, 0], net[0])
 
 
 weigh_all = compiled(_weigh_all)
-"""Fills `wanted (event, channel)`, whether that pick is the event's, and `out (event, 2)`: evidence, share seen."""
+"""Fills `wanted (event, channel)`, whether that pick is the event's, and `out (event, 3)`: evidence, share seen, net
+evidence, which is the evidence itself where events do not `compete`."""

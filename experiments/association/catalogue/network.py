@@ -13,7 +13,8 @@ from experiments.association.solvers.time_table import NodeTimes, TimeTable, nod
 from experiments.association.travel_times.provider import TravelTimes
 from experiments.errors import SettingsError
 
-NEAR_STATIONS = 30
+NEAR_STATIONS, NEAREST_STATIONS = 30, 10
+"""That a node of the search asks; the second where picks are crowded, too."""
 TABLE_NODES = 45
 SPACINGS_ACROSS = 24.0
 """Nodes of the search grid along its longest side, if not said otherwise."""
@@ -65,7 +66,7 @@ class Network:
         """The same with other settings of the events; tables are shared."""
         other = replace(self, settings=settings)
         if settings.node_spacing_km == self.settings.node_spacing_km:
-            other.__dict__["table"], other.__dict__["grid"] = self.table, self.grid
+            other.__dict__.update(table=self.table, grid=self.grid, near_grid=self.near_grid)
         return other
 
     @cached_property
@@ -126,6 +127,12 @@ class Network:
         """The search grid."""
         nodes = self._nodes(self.spacing_km)
         return scan_grid(nodes, self.table, self.channels, self.stations.positions_km, NEAR_STATIONS)
+
+    @cached_property
+    def near_grid(self) -> ScanGrid:
+        """The search grid, its nodes asking few stations only."""
+        n = NEAREST_STATIONS * len(self.travel_times.phases)
+        return self.grid._replace(near=np.ascontiguousarray(self.grid.near[:, :n]))
 
     @cached_property
     def longest_s(self) -> float:

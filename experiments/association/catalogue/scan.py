@@ -187,12 +187,10 @@ class Peaks(NamedTuple):
     Args:
         events: `(peak, 4)`: x, y, z (km), origin time (s).
         votes: `(peak,)` int.
-        crowded: Whether chance votes so often that cells were divided.
     """
 
     events: np.ndarray
     votes: np.ndarray
-    crowded: bool
 
 
 def scan(
@@ -243,7 +241,7 @@ def scan(
     events = np.column_stack([positions_km, begin_s + bin_s * (bins[order] + 0.5)])
     kept = np.empty(min(most, n), np.int64)
     m = _thinned(events, kept, 2.5 * float(grid.spacing_km.max()) / parts, 2.0 / parts)
-    return Peaks(events[kept[:m]], votes[order][kept[:m]], parts > 1)
+    return Peaks(events[kept[:m]], votes[order][kept[:m]])
 
 
 def _children(grid: ScanGrid, numbers: np.ndarray, parts: int) -> np.ndarray:

@@ -39,7 +39,7 @@ class CatalogueSettings:
     node_spacing_km: float | None = None
     station_corrections: bool = True
     learning_picks: int = 30_000
-    rounds: int = 10
+    rounds: int = 20
 
     @property
     def p_error_s(self) -> float:

@@ -21,11 +21,12 @@ from experiments.association.catalogue.found import Found
 from experiments.association.catalogue.network import Network
 from experiments.association.catalogue.settings import CatalogueSettings
 from experiments.association.catalogue.stitching import TOLERANCE_S
-from experiments.association.catalogue.window_solver import gather, solve_window
+from experiments.association.catalogue.window_solver import solve_window
+from experiments.association.catalogue.window_state import gather
 from experiments.association.catalogue.windows import Window
 from experiments.run_folder import write_bytes
 
-VERSION = 1
+VERSION = 2
 """Of the method: what an earlier one has kept is not taken."""
 WINDOWS_A_TASK = 4
 

@@ -10,6 +10,8 @@ from experiments.association.catalogue.associate import associate_catalogue, ass
 from experiments.association.catalogue.catalogue import CatalogueEvents
 from experiments.association.catalogue.settings import CatalogueSettings
 from experiments.association.problem import Picks, Stations
+from experiments.catalogue_comparison.scores import against_truth
+from experiments.catalogue_comparison.tools import Answer
 from experiments.errors import SettingsError
 from tests.experiments.association.catalogue.simulated_catalogue import blocks_of, simulated
 
@@ -205,3 +207,15 @@ def test_a_stream_out_of_order_is_told(case):
     stream = associate_stream([blocks[1], blocks[0]], case.stations, case.travel_times, PLAIN)
     with pytest.raises(SettingsError, match="pick 300 is earlier"):
         list(stream)
+
+
+def test_an_event_a_second_is_found_without_being_told_the_errors():
+    # Waves take up to 25 s to cross, so that the picks of some twenty events lie between those of each.
+    case = simulated(n_events=40, duration_s=40.0, seed=1)
+    catalogue = associate_catalogue(case.picks, case.stations, case.travel_times)
+    score = against_truth(
+        Answer("ours", "", catalogue.events.positions_km, catalogue.events.times_s, catalogue.event_of_pick,
+               catalogue.residuals_s, 0, 0, 0), case.event_of_pick, len(case.times_s), 8,
+    )  # fmt: skip
+    assert score.event_f1 > 0.95
+    assert score.pick_f1 > 0.93

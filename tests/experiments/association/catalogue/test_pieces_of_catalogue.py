@@ -11,7 +11,7 @@ from experiments.association.catalogue.network import Network
 from experiments.association.catalogue.scan import BIN_S, scan
 from experiments.association.catalogue.settings import CatalogueSettings
 from experiments.association.catalogue.stitching import Stitcher
-from experiments.association.catalogue.window_solver import gather
+from experiments.association.catalogue.window_state import gather
 from experiments.association.catalogue.windows import LONGEST, SHORTEST, WindowCutter
 from tests.experiments.association.catalogue.simulated_catalogue import blocks_of, simulated
 
