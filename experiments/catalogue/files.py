@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.association.catalogue.catalogue import CatalogueEvents
 from experiments.association.files.pick_stream import PickStream
 from experiments.association.geography import LocalProjection
+from experiments.association.stream.catalogue import CatalogueEvents
 
 _OURS = ("event_index", "residual_s")
 

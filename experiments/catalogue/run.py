@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.association.catalogue.settings import CatalogueSettings
+from experiments.association.stream.settings import CatalogueSettings
 from experiments.catalogue import filters as filtering
 from experiments.catalogue.files import Listed
 from experiments.catalogue.filters import Filters

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.association.catalogue.catalogue import CatalogueEvents
-from experiments.association.catalogue.settings import CatalogueSettings
+from experiments.association.stream.catalogue import CatalogueEvents
+from experiments.association.stream.settings import CatalogueSettings
 from experiments.catalogue import filters as filtering
 from experiments.catalogue.filters import Alive, Filters, Reliabilities
 from experiments.catalogue.store import PickStore
@@ -64,12 +64,12 @@ def associate_stored(
         n_picks: How many there will be, for the progress bar.
         clock: Told when a step has ended.
     """
-    from experiments.association.catalogue.associate import associate_stream
+    from experiments.association.stream.associate import CatalogueStream
 
     clock = clock or Clock()
     parts: list[CatalogueEvents] = []
     with store:
-        pieces = associate_stream(
+        pieces = CatalogueStream(
             _stored(blocks, store),
             stations,
             travel_times,

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from experiments.association.catalogue.settings import CatalogueSettings
 from experiments.association.problem import Picks, Stations
+from experiments.association.stream.settings import CatalogueSettings
 from experiments.association.travel_times.layered import LayeredTravelTimes
 from experiments.catalogue.filters import Filters, default_filters
 from experiments.catalogue.store import PickStore

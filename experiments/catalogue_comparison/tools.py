@@ -183,7 +183,7 @@ def run(
 def _key(tool: Tool, request: Request) -> str:
     digest = hashlib.sha256(json.dumps(tool.settings, sort_keys=True).encode() + tool.adapter.read_bytes())
     if tool.name == "ours":  # of this code, as it stands
-        for path in sorted((_HERE.parent / "association" / "catalogue").glob("*.py")):
+        for path in sorted((_HERE.parent / "association" / "stream").glob("*.py")):
             digest.update(path.read_bytes())
     for name, values in sorted(request.arrays().items()):
         digest.update(name.encode() + np.ascontiguousarray(values).tobytes())

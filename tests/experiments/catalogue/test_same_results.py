@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from datamodules.simulate.catalogues import PROFILE, CatalogueSimulation
-from experiments.association.catalogue import window_work
 from experiments.association.files.pick_stream import PickStream
+from experiments.association.stream import window_work
 from experiments.catalogue.program import main
 from experiments.catalogue.synthetic import write_catalogue
 

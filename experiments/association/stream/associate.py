@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from experiments.association.catalogue.catalogue import Catalogue, CatalogueEvents, CataloguePiece
-from experiments.association.catalogue.corrections import learn_corrections
-from experiments.association.catalogue.found import Found
-from experiments.association.catalogue.network import Network
-from experiments.association.catalogue.pieces import PieceMaker
-from experiments.association.catalogue.settings import CatalogueSettings
-from experiments.association.catalogue.stitching import Stitcher
-from experiments.association.catalogue.window_work import Solved, WindowWork
-from experiments.association.catalogue.windows import Window, WindowCutter
 from experiments.association.problem import Picks, Stations
+from experiments.association.stream.catalogue import Catalogue, CatalogueEvents, CataloguePiece
+from experiments.association.stream.corrections import learn_corrections
+from experiments.association.stream.found import Found
+from experiments.association.stream.network import Network
+from experiments.association.stream.pieces import PieceMaker
+from experiments.association.stream.settings import CatalogueSettings
+from experiments.association.stream.stitching import Stitcher
+from experiments.association.stream.window_work import Solved, WindowWork
+from experiments.association.stream.windows import Window, WindowCutter
 from experiments.association.travel_times.provider import TravelTimes
 from experiments.errors import SettingsError
 
@@ -73,23 +73,6 @@ def associate_catalogue(
     events = CatalogueEvents.joined(piece.events for piece in pieces)
     cpu_s = stream.cpu_s if workers > 1 else time.process_time() - began_s
     return Catalogue(events, event_of_pick, residuals_s, stream.corrections_s, cpu_s, stream.n_windows)
-
-
-def associate_stream(
-    blocks: Iterable[Picks],
-    stations: Stations,
-    travel_times: TravelTimes,
-    settings: CatalogueSettings | None = None,
-    progress: bool = False,
-    workers: int = 1,
-    checkpoint_folder: Path | None = None,
-    corrections_s: np.ndarray | None = None,
-    n_picks: int | None = None,
-) -> "CatalogueStream":
-    """Associate picks that come in order of time, block by block; see `CatalogueStream`."""
-    return CatalogueStream(
-        blocks, stations, travel_times, settings, progress, workers, checkpoint_folder, corrections_s, n_picks
-    )
 
 
 class CatalogueStream:

@@ -20,9 +20,9 @@ is therefore raised by how many picks, of no event or of this one, all channels 
 
 import numpy as np
 
-from experiments.association.catalogue.rivals import LEAST_SEEN, MOST_SEEN, rival_gains
 from experiments.association.solvers.joint_steps import solve_step
 from experiments.association.solvers.time_table import compiled
+from experiments.association.stream.rivals import LEAST_SEEN, MOST_SEEN, rival_gains
 
 HOUR_S = 3600.0
 AROUND_S = 5.0

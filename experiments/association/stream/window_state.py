@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.association.catalogue.evidence import AROUND_S, weigh_all
-from experiments.association.catalogue.found import Found, enough
-from experiments.association.catalogue.locate import assign, assign_alone, predict, settle, step_all
-from experiments.association.catalogue.network import Network
+from experiments.association.stream.evidence import AROUND_S, weigh_all
+from experiments.association.stream.found import Found, enough
+from experiments.association.stream.locate import assign, assign_alone, predict, settle, step_all
+from experiments.association.stream.network import Network
 
 LEAST_NET = -5.0
 """Net evidence of an event, nats: well below 0 its picks are better explained without it."""

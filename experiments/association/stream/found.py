@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from experiments.association.catalogue.locate import step_all
-from experiments.association.catalogue.network import Network
+from experiments.association.stream.locate import step_all
+from experiments.association.stream.network import Network
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from experiments.association.catalogue.scan import ScanGrid, scan_grid
-from experiments.association.catalogue.settings import CatalogueSettings
 from experiments.association.problem import Picks, Problem, Stations
 from experiments.association.solvers.time_table import NodeTimes, TimeTable, node_times, time_table
+from experiments.association.stream.scan import ScanGrid, scan_grid
+from experiments.association.stream.settings import CatalogueSettings
 from experiments.association.travel_times.provider import TravelTimes
 from experiments.errors import SettingsError
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from experiments.association.catalogue.found import Found, relocated, residuals
-from experiments.association.catalogue.network import Network
+from experiments.association.stream.found import Found, relocated, residuals
+from experiments.association.stream.network import Network
 
 LEAST_PICKS = 15
 LARGEST_GAP_DEG = 250.0

@@ -5,15 +5,15 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from experiments.association.catalogue import window_work
-from experiments.association.catalogue.associate import associate_catalogue, associate_stream
-from experiments.association.catalogue.catalogue import CatalogueEvents
-from experiments.association.catalogue.settings import CatalogueSettings
 from experiments.association.problem import Picks, Stations
+from experiments.association.stream import window_work
+from experiments.association.stream.associate import CatalogueStream, associate_catalogue
+from experiments.association.stream.catalogue import CatalogueEvents
+from experiments.association.stream.settings import CatalogueSettings
 from experiments.catalogue_comparison.scores import against_truth
 from experiments.catalogue_comparison.tools import Answer
 from experiments.errors import SettingsError
-from tests.experiments.association.catalogue.simulated_catalogue import blocks_of, simulated
+from tests.experiments.association.stream.simulated_catalogue import blocks_of, simulated
 
 PLAIN = CatalogueSettings(pick_error_s=0.05, station_corrections=False)
 
@@ -82,7 +82,7 @@ def test_no_channel_gives_an_event_two_picks(case, catalogue):
 
 @pytest.mark.parametrize("n", [7, 250])
 def test_blocks_do_not_matter(case, catalogue, n):
-    found = _joined(associate_stream(blocks_of(case.picks, n), case.stations, case.travel_times, PLAIN))
+    found = _joined(CatalogueStream(blocks_of(case.picks, n), case.stations, case.travel_times, PLAIN))
     _same(found[0], catalogue.events)
     np.testing.assert_array_equal(found[1], catalogue.event_of_pick)
     np.testing.assert_array_equal(found[2], catalogue.residuals_s)
@@ -91,7 +91,7 @@ def test_blocks_do_not_matter(case, catalogue, n):
 def test_blocks_do_not_matter_where_corrections_are_learnt(case):
     settings = CatalogueSettings(learning_picks=500)
     whole, parts = (
-        associate_stream(blocks_of(case.picks, n), case.stations, case.travel_times, settings) for n in (10_000, 33)
+        CatalogueStream(blocks_of(case.picks, n), case.stations, case.travel_times, settings) for n in (10_000, 33)
     )
     _same(_joined(whole)[0], _joined(parts)[0])
     np.testing.assert_array_equal(whole.corrections_s, parts.corrections_s)
@@ -115,7 +115,7 @@ def test_the_number_of_processes_does_not_matter(case, catalogue):
 
 def test_a_stopped_run_goes_on(case, catalogue, tmp_path, monkeypatch):
     stream = iter(
-        associate_stream(blocks_of(case.picks, 50), case.stations, case.travel_times, PLAIN, checkpoint_folder=tmp_path)
+        CatalogueStream(blocks_of(case.picks, 50), case.stations, case.travel_times, PLAIN, checkpoint_folder=tmp_path)
     )
     for _ in range(5):
         next(stream)
@@ -204,7 +204,7 @@ def test_what_can_not_be_used_is_told(case, change, words):
 
 def test_a_stream_out_of_order_is_told(case):
     blocks = blocks_of(case.picks, 300)
-    stream = associate_stream([blocks[1], blocks[0]], case.stations, case.travel_times, PLAIN)
+    stream = CatalogueStream([blocks[1], blocks[0]], case.stations, case.travel_times, PLAIN)
     with pytest.raises(SettingsError, match="pick 300 is earlier"):
         list(stream)
 

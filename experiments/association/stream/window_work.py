@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from experiments.association.catalogue.found import Found
-from experiments.association.catalogue.network import Network
-from experiments.association.catalogue.settings import CatalogueSettings
-from experiments.association.catalogue.stitching import TOLERANCE_S
-from experiments.association.catalogue.window_solver import solve_window
-from experiments.association.catalogue.window_state import gather
-from experiments.association.catalogue.windows import Window
+from experiments.association.stream.found import Found
+from experiments.association.stream.network import Network
+from experiments.association.stream.settings import CatalogueSettings
+from experiments.association.stream.stitching import TOLERANCE_S
+from experiments.association.stream.window_solver import solve_window
+from experiments.association.stream.window_state import gather
+from experiments.association.stream.windows import Window
 from experiments.run_folder import write_bytes
 
 VERSION = 2

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from experiments.association.catalogue.catalogue import CatalogueEvents, CataloguePiece
-from experiments.association.catalogue.corrections import gaps_deg
-from experiments.association.catalogue.found import Found, residuals
-from experiments.association.catalogue.network import Network
-from experiments.association.catalogue.stitching import TOLERANCE_S
 from experiments.association.problem import Picks
+from experiments.association.stream.catalogue import CatalogueEvents, CataloguePiece
+from experiments.association.stream.corrections import gaps_deg
+from experiments.association.stream.found import Found, residuals
+from experiments.association.stream.network import Network
+from experiments.association.stream.stitching import TOLERANCE_S
 from experiments.association.uncertainty import SINGULAR
 
 EDGE_KM = 1e-3

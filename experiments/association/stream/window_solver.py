@@ -14,11 +14,11 @@ then, be it likelier chance, and stays if it shows once all have settled.
 
 import numpy as np
 
-from experiments.association.catalogue.found import Found
-from experiments.association.catalogue.locate import descend
-from experiments.association.catalogue.network import Network
-from experiments.association.catalogue.scan import scan
-from experiments.association.catalogue.window_state import LEAST_NET, WindowPicks, WindowState
+from experiments.association.stream.found import Found
+from experiments.association.stream.locate import descend
+from experiments.association.stream.network import Network
+from experiments.association.stream.scan import scan
+from experiments.association.stream.window_state import LEAST_NET, WindowPicks, WindowState
 
 SCALES = np.geomspace(5.0, 1.0, 8)
 OWN_SHARE = 0.7

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.association.catalogue.found import Found, enough, relocated, residuals
-from experiments.association.catalogue.network import Network
+from experiments.association.stream.found import Found, enough, relocated, residuals
+from experiments.association.stream.network import Network
 
 TOLERANCE_S = 1.0
 """A window keeps events so far beyond its edges too: each window may place an event just across."""

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from experiments.association.catalogue.evidence import weigh_all
-from experiments.association.catalogue.network import Network
-from experiments.association.catalogue.rivals import LEAST_SEEN, MOST_SEEN, rival_gains
-from experiments.association.catalogue.settings import CatalogueSettings
-from experiments.association.catalogue.window_state import LEAST_NET
-from tests.experiments.association.catalogue.simulated_catalogue import simulated
+from experiments.association.stream.evidence import weigh_all
+from experiments.association.stream.network import Network
+from experiments.association.stream.rivals import LEAST_SEEN, MOST_SEEN, rival_gains
+from experiments.association.stream.settings import CatalogueSettings
+from experiments.association.stream.window_state import LEAST_NET
+from tests.experiments.association.stream.simulated_catalogue import simulated
 
 
 @pytest.mark.parametrize("seed", range(5))

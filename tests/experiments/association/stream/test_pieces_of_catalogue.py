@@ -5,15 +5,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from experiments.association.catalogue.corrections import gaps_deg
-from experiments.association.catalogue.found import Found
-from experiments.association.catalogue.network import Network
-from experiments.association.catalogue.scan import BIN_S, scan
-from experiments.association.catalogue.settings import CatalogueSettings
-from experiments.association.catalogue.stitching import Stitcher
-from experiments.association.catalogue.window_state import gather
-from experiments.association.catalogue.windows import LONGEST, SHORTEST, WindowCutter
-from tests.experiments.association.catalogue.simulated_catalogue import blocks_of, simulated
+from experiments.association.stream.corrections import gaps_deg
+from experiments.association.stream.found import Found
+from experiments.association.stream.network import Network
+from experiments.association.stream.scan import BIN_S, scan
+from experiments.association.stream.settings import CatalogueSettings
+from experiments.association.stream.stitching import Stitcher
+from experiments.association.stream.window_state import gather
+from experiments.association.stream.windows import LONGEST, SHORTEST, WindowCutter
+from tests.experiments.association.stream.simulated_catalogue import blocks_of, simulated
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,0 @@
-"""Catalogues: days or months of picks, associated window by window."""

@@ -1,0 +1,1 @@
+"""A stream of picks, days or months of it, associated window by window into a catalogue."""
