@@ -38,7 +38,11 @@ EXPERIMENT = Experiment(
         Shorthand("devices", "processes or GPUs per node", lambda v: {"trainer.devices": v if v == "auto" else int(v)}),
         Shorthand("nodes", "nodes, each with that many devices", lambda v: {"trainer.num_nodes": int(v)}),
     ),
-    links=(Link("model.n_stations", "data.n_stations"), Link("seed_everything", "data.seed")),
+    links=(
+        Link("model.n_stations", "data.n_stations"),
+        Link("seed_everything", "data.seed"),
+        Link("seed_everything", "model.sampling_seed"),
+    ),
     shared=(
         "seed_everything",
         "data.wave_speed",

@@ -20,6 +20,7 @@ from lightning_modules.errors import ModuleError
 from lightning_modules.harpa.batches import HarpaData, TravelTimeBatch, WaveSpeedBatch
 from lightning_modules.harpa.checkpoint import load_initial_weights
 from lightning_modules.harpa.clipped_components import MOST_SAMPLES as MOST_CLIPPED_SAMPLES
+from lightning_modules.harpa.epoch_draws import EpochDraws, draw_epoch
 from lightning_modules.harpa.losses import travel_time_loss, wave_speed_loss
 from lightning_modules.harpa.optimiser import scheduled_optimiser
 from lightning_modules.harpa.principal_components import MOST_SAMPLES
@@ -60,6 +61,7 @@ class HarpaTraveltimeModule(LightningModule):
         warmup_steps: Steps over which the rate first rises.
         stop_at_rmse: Training stops after the first validation with a smaller error, in s (field) or km/s
             (autoencoder); 0 for never. The paper's are .032 s (known), .1 s (unknown) and .7 km/s, of training.
+        sampling_seed: With the epoch and a wave speed's number, all chance in training.
         initial_weights: Checkpoint of the stage before.
 
     Raises:
@@ -91,6 +93,7 @@ class HarpaTraveltimeModule(LightningModule):
         schedule: Literal["cosine", "step", "constant"] = "cosine",
         warmup_steps: int = 50,
         stop_at_rmse: float = 0.0,
+        sampling_seed: int = 0,
         initial_weights: str | None = None,
     ) -> None:
         super().__init__()
@@ -105,6 +108,7 @@ class HarpaTraveltimeModule(LightningModule):
         self._has_weights = False
         self._features: Tensor | None = None
         self._latents: Tensor | None = None
+        self._draws: tuple[tuple[Split, int], EpochDraws] | None = None
         self.requires_grad_(False)
         for network in self.trained:
             network.requires_grad_(True)
@@ -232,14 +236,15 @@ class HarpaTraveltimeModule(LightningModule):
             features = self._features[batch.index]
         else:
             features = autoencoder.features(batch.wave_speed_km_s.squeeze(1))
-        back = autoencoder.features_of(autoencoder.code(features))
+        draws = self._draws_of(batch.index, split)
+        back = autoencoder.features_of(autoencoder.code(features, draws.code_noise if split == "train" else None))
         if split != "train":
             self.speed_rmse(autoencoder.speeds(back).contiguous(), batch.wave_speed_km_s.squeeze(1).contiguous())
             self.log(f"{split}/wave_speed_rmse_km_s", self.speed_rmse, prog_bar=True, batch_size=len(batch.index))
         span_km_s = autoencoder.fastest_km_s - autoencoder.slowest_km_s
         loss = wave_speed_loss(autoencoder.mean_square_error(back, features), span_km_s)
         if self.stage == "refine":
-            squared_s = self._times_apart(back, features)
+            squared_s = self._times_apart(back, features, draws.points)
             self.log(
                 f"{split}/code_time_mse", squared_s.detach(), batch_size=len(features), on_step=False, on_epoch=True,
                 sync_dist=True,
@@ -247,10 +252,20 @@ class HarpaTraveltimeModule(LightningModule):
             loss = loss + self.hparams["times_weight"] * squared_s / span_km_s**2
         return loss
 
-    def _times_apart(self, features: Tensor, truth: Tensor) -> Tensor:
-        """Mean square difference of two wave speeds' times, s^2, at random points of the domain."""
+    def _draws_of(self, index: Tensor, split: Split) -> EpochDraws:
+        """Draws of these wave speeds in this epoch; where nothing is learnt they are always the same."""
+        epoch = self.current_epoch if split == "train" else 0
+        if self._draws is None or self._draws[0] != (split, epoch):
+            n_points = self.hparams["times_points"] if self.stage == "refine" else 0
+            drawn = draw_epoch(self.hparams["sampling_seed"], epoch, len(self._data.wave_speeds_km_s),
+                               self.hparams["latent_dim"], n_points)  # fmt: skip
+            self._draws = ((split, epoch), EpochDraws(*(each.to(self.device) for each in drawn)))
+        return EpochDraws(*(each[index] for each in self._draws[1]))
+
+    def _times_apart(self, features: Tensor, truth: Tensor, cube: Tensor) -> Tensor:
+        """Mean square difference of two wave speeds' times, s^2, at `(batch, point, 3)` of the domain, as 0..1."""
         low, high = self.field.bounds_km
-        points = low + (high - low) * torch.rand(len(truth), self.hparams["times_points"], 3, device=self.device)
+        points = low + (high - low) * cube
         with torch.no_grad():
             wanted_s = self.field(points, truth.unsqueeze(1))
         return travel_time_loss(self.field(points, features.unsqueeze(1)), wanted_s)

@@ -103,12 +103,15 @@ class WaveSpeedAutoencoder(nn.Module):
             return self.components.coefficients(wave_speed_km_s)
         return ((wave_speed_km_s - self.slowest_km_s) / (self.fastest_km_s - self.slowest_km_s)).unsqueeze(1)
 
-    def code(self, features: Tensor) -> Tensor:
-        """Latent codes `(batch, n_latent)` in 0..1; noisy in training."""
+    def code(self, features: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Latent codes `(batch, n_latent)` in 0..1, and in training with noise.
+
+        Args:
+            features: As `features` gives them.
+            noise: Standard normal `(batch, n_latent)`, for training; its size is `code_noise`.
+        """
         code = torch.sigmoid(self.encoder(features))
-        if self.training and self.code_noise:
-            code = code + self.code_noise * torch.randn_like(code)
-        return code
+        return code if noise is None else code + self.code_noise * noise
 
     def features_of(self, latent: Tensor) -> Tensor:
         """Features of latent codes `(batch, n_latent)`."""

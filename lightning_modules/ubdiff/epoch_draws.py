@@ -6,9 +6,10 @@ so any number of processes that share a global batch see the same noise, and so 
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from lightning_modules.seeds import generator_of
 
 
 class EpochDraws(NamedTuple):
@@ -36,8 +37,7 @@ def draw_epoch(seed: int, epoch: int, n_samples: int, *, latent_dim: int, n_step
         n_steps: Diffusion times T.
         diffusion: Whether times and noise are needed.
     """
-    word = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
-    generator = torch.Generator().manual_seed(int(word >> np.uint64(1)))
+    generator = generator_of(seed, epoch)
     n_diffused = n_samples if diffusion else 0
     return EpochDraws(
         torch.rand(n_samples, generator=generator) < 0.5,

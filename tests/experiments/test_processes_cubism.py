@@ -37,14 +37,14 @@ def test_two_ranks_run_it_all_and_skip_it_the_second_time(runs):
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_method_learns_on_two_ranks_what_it_learns_on_one(runs, case):
-    """The same global batches from the same weights, with pre-training over."""
+    """The same global batches from the same weights, with pre-training over: the first steps' losses, to rounding."""
     losses = {}
     method, *switches = CASES[case]
     for devices in ("1", "2"):
         name = f"{case}-{devices}"
         options = ["--method", method, *switches, "--devices", devices, "--shared.model.pretrain_epochs", "0"]
-        options += ["--transfer.trainer.max_epochs", "2"]
+        options += ["--transfer.trainer.max_epochs", "2", "--transfer.trainer.limit_train_batches", "3"]
         runs.finish(name, "--stage", "transfer", *options, command="fit")
         logged = ("train/loss", "train/classification")
         losses[devices] = [runs.history(name, "transfer", metric)[0] for metric in logged]
-    assert losses["2"] == pytest.approx(losses["1"], rel=1e-3)
+    assert losses["2"] == pytest.approx(losses["1"], rel=1e-5)

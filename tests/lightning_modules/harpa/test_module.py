@@ -5,6 +5,7 @@ import torch
 
 from lightning_modules.errors import ModuleError
 from lightning_modules.harpa.checkpoint import load_travel_time_field
+from lightning_modules.harpa.epoch_draws import draw_epoch
 from lightning_modules.harpa.module import HarpaTraveltimeModule
 from tests.lightning_modules.harpa.fake_data import FakeData, StopAfterOneEpoch, quiet_trainer
 
@@ -100,6 +101,18 @@ def test_refining_teaches_the_autoencoder_and_leaves_the_field(tmp_path):
         assert torch.equal(refined.field.state_dict()[name], value), name
     trainer.save_checkpoint(tmp_path / "refined.ckpt", weights_only=False)
     assert load_travel_time_field(tmp_path / "refined.ckpt").n_latent == 2
+
+
+def test_chance_follows_from_seed_epoch_and_number_alone():
+    first, again, later, other = (draw_epoch(*words, 20, 3, 4) for words in ((0, 1), (0, 1), (0, 2), (1, 1)))
+    for one, two in zip(first, again, strict=True):
+        assert torch.equal(one, two)
+    for different in (later, other):
+        assert not torch.equal(first.code_noise, different.code_noise)
+        assert not torch.equal(first.points, different.points)
+    assert first.points.min() >= 0
+    assert first.points.max() <= 1
+    assert draw_epoch(0, 0, 2000, 5, 0).code_noise.std() == pytest.approx(1, abs=0.02)
 
 
 def test_wave_speeds_need_not_travel_with_training_batches(tmp_path):
