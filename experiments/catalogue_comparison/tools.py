@@ -5,7 +5,7 @@ station`, `pick_phase` (0 P, 1 S), `pick_time_s`, `pick_score`, `bounds_km (2, 3
 vs_km_s`, and `settings`, JSON of the tool's own. Answer: `positions_km`, `times_s`, `event_of_pick` (-1: none),
 `residuals_s` as the tool tells them (NaN where it does not), `cpu_s` of the association alone, `version`.
 
-An answer is kept, and used again for the same request.
+An answer is kept, and used again for the same request; so is that a tool was stopped, unless it is given more.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ import numpy as np
 
 from experiments.catalogue_comparison.measured_process import Measured, measure
 from experiments.errors import SettingsError
-from experiments.run_folder import write_bytes
+from experiments.run_folder import read_json, write_bytes, write_json
 
 _HERE = Path(__file__).parent
 
@@ -146,6 +146,10 @@ class StoppedError(SettingsError):
     """A tool was given so much time, and took it."""
 
 
+def _stopped(tool: Tool, after: str) -> StoppedError:
+    return StoppedError(f"{tool.name} was stopped after {after}; give it more, or smaller catalogues.")
+
+
 def run(
     tool: Tool, request: Request, folder: Path, timeout_s: float = 7200.0, limit_cpu_s: float | None = None
 ) -> Answer:
@@ -165,11 +169,20 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     key = _key(tool, request)
     kept = folder / f"{tool.name.lower()}-{key}.npz"
+    gave_up = kept.with_suffix(".stopped.json")
     if not kept.exists():
+        before_s = (read_json(gave_up) or {}).get("limit_cpu_s", 0.0)
+        if limit_cpu_s is not None and limit_cpu_s <= before_s:
+            raise _stopped(tool, f"{before_s:g} CPU-s")
         with tempfile.TemporaryDirectory() as scratch:
             asked, answered = Path(scratch) / "request.npz", Path(scratch) / "answer.npz"
             np.savez(asked, **request.arrays(), settings=json.dumps(tool.settings))  # type: ignore[arg-type]
-            measured = _answered(tool, asked, answered, timeout_s, limit_cpu_s)
+            try:
+                measured = _answered(tool, asked, answered, timeout_s, limit_cpu_s)
+            except StoppedError:
+                if limit_cpu_s is not None:
+                    write_json(gave_up, {"limit_cpu_s": limit_cpu_s})
+                raise
             answer = dict(np.load(answered))
             np.savez(asked, **answer, process_cpu_s=measured.cpu_s, peak_mb=measured.peak_mb)
             write_bytes(kept, asked.read_bytes())
@@ -195,7 +208,7 @@ def _answered(tool: Tool, asked: Path, answered: Path, timeout_s: float, limit_c
     command = [str(tool.python), "-W", "ignore", str(tool.adapter), str(asked), str(answered)]
     measured = measure(command, root, timeout_s, limit_cpu_s)
     if measured.stopped:
-        raise StoppedError(f"{tool.name} was stopped after {measured.stopped}; give it more, or smaller catalogues.")
+        raise _stopped(tool, measured.stopped)
     if measured.status or not answered.exists():
         why = measured.said[-1][:200] if measured.said else "no word"
         raise SettingsError(f"{tool.name} failed ({why}); mend its environment or leave it out.")

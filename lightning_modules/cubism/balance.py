@@ -14,6 +14,8 @@ from lightning_modules.cubism.processes import Processes
 
 Balance = Literal["co_balanced", "source", "none"]
 RatioRule = Literal["averaged", "batch_first_epoch"]
+_RAREST = 0.02
+"""Least share of a class that is believed, where a logarithm is taken of it."""
 
 
 def class_frequencies(labels: Tensor, n_classes: int, processes: Processes | None = None) -> Tensor:
@@ -53,6 +55,26 @@ def generated_shares(balance: Balance, source: Tensor, target: Tensor) -> Tensor
     if balance == "none":
         return source
     return sampling_probabilities(co_balanced_frequencies(source, target) if balance == "co_balanced" else source)
+
+
+def prior_offset(generated: Tensor, wanted: Tensor, source_part: Tensor) -> Tensor:
+    """What to add to a classifier's logits on mixtures, so that it holds where classes are as frequent as `wanted`.
+
+    Mixtures are labelled lambda times a generated class plus 1 - lambda times the target's: these are their classes'
+    shares pi. A classifier that learns from them as they are takes pi for granted, and where balance makes four of five
+    VT it calls LP events VT. With log(pi / wanted) added in training it does not (Menon et al. 2021, Eq. 10).
+
+    Args:
+        generated: With which shares the classes were generated `(class,)`.
+        wanted: Estimate of W^t `(class,)`.
+        source_part: lambda `(batch,)`.
+
+    Returns:
+        `(batch, class)`.
+    """
+    part = source_part[:, None]
+    shares = part * generated + (1.0 - part) * wanted
+    return shares.clamp_min(_RAREST).log() - wanted.clamp_min(_RAREST).log()
 
 
 def draw_classes(shares: Tensor, uniform: Tensor) -> Tensor:

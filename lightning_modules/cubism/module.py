@@ -71,6 +71,8 @@ class CubismModule(LightningModule):
         mixup_beta: Second (paper: 2).
         mixup_per: One lambda a `batch` (Algorithm 1) or one a `sample`.
         mixup_anchors: The source's part: generated from the class `gaussians` (paper), or real `events`, encoded.
+        prior_correction: Whether H's loss on mixtures makes up for how often `balance` generates each class, so that H
+            holds for the target's estimated shares (paper: no).
         sigma_m: Multiplicative noise on target latents (the paper states none).
         sigma_a: Additive noise, likewise.
         pseudo_labels: Of the target, from Eq. 4's class `gaussians` or from the `classifier` H.
@@ -133,6 +135,7 @@ class CubismModule(LightningModule):
         mixup_beta: float = 2.0,
         mixup_per: Literal["batch", "sample"] = "sample",
         mixup_anchors: Literal["gaussians", "events"] = "gaussians",
+        prior_correction: bool = False,
         sigma_m: float = 0.1,
         sigma_a: float = 0.1,
         pseudo_labels: Literal["gaussians", "classifier"] = "gaussians",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.cubism.balance import class_frequencies, generated_shares
+from lightning_modules.cubism.balance import class_frequencies, generated_shares, prior_offset
 from lightning_modules.cubism.batches import TransferBatch
 from lightning_modules.cubism.draws import StepDraws
 from lightning_modules.cubism.flow_gmm import FlowGmm
@@ -150,10 +150,11 @@ class Adaptation:
         noisy_latent = None
         if target_latent is not None:
             noisy_latent = noisy(target_latent, self.draws, settings["sigma_m"], settings["sigma_a"])
-        mixtures = []
+        mixtures, ratio = [], networks.source_frequencies
         if settings["mixup"] != "none":
             pseudo = self.pseudo_labels(batch.target_image, target_latent)
-            mixtures = self.mixtures(batch, pseudo, self._update_ratio(pseudo), noisy_latent)
+            ratio = self._update_ratio(pseudo)
+            mixtures = self.mixtures(batch, pseudo, ratio, noisy_latent)
         n = len(batch.source_image)
         blocks = [self._source(batch.source_image, source_latent)]
         confident = settings["conditional"] and settings["confidence"] == "classifier"
@@ -173,6 +174,9 @@ class Adaptation:
         by_block = logits.split(n)
         losses["classification"] = classification_loss(by_block[0], batch.source_label)
         for mixture, mixed_logits in zip(mixtures, by_block[len(by_block) - len(mixtures) :], strict=True):
+            if settings["prior_correction"] and settings["balance"] != "none":
+                offset = prior_offset(self._drawn_shares(ratio), ratio, mixture.source_part)
+                mixed_logits = mixed_logits + offset
             each = weights.eta * classification_loss(mixed_logits, mixture.label) / len(mixtures)
             losses["mixed_classification"] = losses.get("mixed_classification", 0.0) + each
         if source_logit is not None:
@@ -205,6 +209,9 @@ class Adaptation:
         self.batch_shares = class_frequencies(counted, pseudo.shape[1], self.processes)
         return self.networks.target_ratio.update(self.batch_shares, first_epoch=self.first_epoch)
 
+    def _drawn_shares(self, ratio: Tensor) -> Tensor:
+        return generated_shares(self.settings["balance"], self.networks.source_frequencies, ratio)
+
     def mixtures(
         self, batch: TransferBatch, pseudo: Tensor, ratio: Tensor, noisy_latent: Tensor | None
     ) -> list[Mixture]:
@@ -217,8 +224,7 @@ class Adaptation:
             noisy_latent: The target's noisy latents, where there is a flow.
         """
         settings, networks, draws = self.settings, self.networks, self.draws
-        balance = settings["balance"]
-        shares = None if balance == "none" else generated_shares(balance, networks.source_frequencies, ratio)
+        shares = None if settings["balance"] == "none" else self._drawn_shares(ratio)
         per_sample = settings["mixup_per"] == "sample"
         mixtures = []
         for space in ("input", "latent"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.catalogue_comparison import scores
-from experiments.catalogue_comparison.tools import Answer, Request, Tool, run
+from experiments.catalogue_comparison.tools import Answer, Request, StoppedError, Tool, run
 from experiments.errors import SettingsError
 
 DEPTHS = np.array([0.0, 30.0])
@@ -116,3 +116,13 @@ def test_a_tool_that_fails_is_told(tmp_path):
     adapter.write_text("raise RuntimeError('no such thing')")
     with pytest.raises(SettingsError, match=r"Fake failed .*no such thing"):
         run(Tool("Fake", Path(sys.executable), adapter, {}), _request(), tmp_path / "answers")
+
+
+def test_a_tool_that_was_stopped_is_not_asked_again_for_no_more(tmp_path):
+    adapter = tmp_path / "adapter.py"
+    adapter.write_text("import time, pathlib\nopen(__file__ + '.asked', 'a').write('.')\nwhile True: pass")
+    tool = Tool("Fake", Path(sys.executable), adapter, {})
+    for limit_s, times in ((1, 1), (1, 1), (0.5, 1), (2, 2)):
+        with pytest.raises(StoppedError, match=r"stopped after . CPU-s"):
+            run(tool, _request(), tmp_path / "answers", limit_cpu_s=limit_s)
+        assert len((tmp_path / "adapter.py.asked").read_text()) == times

@@ -1,5 +1,7 @@
 """Class shares, the co-balanced ratio and its moving average, against a second, plain implementation."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,10 @@ from lightning_modules.cubism.balance import (
     co_balanced_frequencies,
     draw_classes,
     generated_shares,
+    prior_offset,
     sampling_probabilities,
 )
+from lightning_modules.cubism.losses import classification_loss
 
 
 def test_class_frequencies_count_labels_and_sum_probabilities():
@@ -78,3 +82,33 @@ def test_the_average_is_part_of_the_state():
     assert torch.equal(other.estimate, ratio.estimate)
     new = torch.tensor([0.3, 0.7])
     assert torch.equal(ratio.update(new, first_epoch=False), other.update(new, first_epoch=False))
+
+
+def test_with_its_offset_a_classifier_learns_the_wanted_prior():
+    # Two classes on a line, N(-1, 1) and N(1, 1), drawn one to four and wanted four to one: Bayes' rule is known.
+    rng = torch.Generator().manual_seed(0)
+    drawn, wanted = torch.tensor([0.2, 0.8]), torch.tensor([0.8, 0.2])
+    label = (torch.rand(200_000, generator=rng) < drawn[1]).long()
+    x = 2.0 * label - 1.0 + torch.randn(len(label), generator=rng)
+    weights = torch.zeros(2, requires_grad=True)  # slope and intercept of the second logit over the first
+    offset = prior_offset(drawn, wanted, torch.ones(len(label)))
+    optimiser = torch.optim.LBFGS([weights], max_iter=50)
+
+    def closure():
+        optimiser.zero_grad()
+        logits = torch.stack([torch.zeros_like(x), weights[0] * x + weights[1]], dim=1)
+        loss = classification_loss(logits + offset, label)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    assert weights.detach().tolist() == pytest.approx([2.0, math.log(0.2 / 0.8)], abs=0.03)
+
+
+def test_what_is_mixed_of_the_target_alone_needs_no_offset():
+    generated, wanted = torch.tensor([0.2, 0.8]), torch.tensor([0.7, 0.3])
+    offset = prior_offset(generated, wanted, torch.tensor([0.0, 0.5, 1.0]))
+    assert offset[0].tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
+    assert offset[1].exp().tolist() == pytest.approx([0.45 / 0.7, 0.55 / 0.3])
+    assert offset[2].exp().tolist() == pytest.approx([0.2 / 0.7, 0.8 / 0.3])
+    assert torch.isfinite(prior_offset(generated, torch.tensor([1.0, 0.0]), torch.ones(1))).all()

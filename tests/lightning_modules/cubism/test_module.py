@@ -27,6 +27,7 @@ METHODS = {
     "cubism-latent": {"representation": "latent"},
     "cubism-image": {"representation": "image", "noisy_target": "mixup_and_discriminator"},
     "cubism-events": {**FLOW, "mixup_anchors": "events", "pseudo_labels": "classifier"},
+    "cubism-corrected": {**FLOW, "prior_correction": True},
     "cubism-per-volcano": {**FLOW, "batch_statistics": "per_volcano"},
     "cubism-image-per-volcano": {"representation": "image", "batch_statistics": "per_volcano"},
     "mixup-alone": {**FLOW, "adversary": False, "conditional": False, "batch_statistics": "per_volcano"},
