@@ -63,9 +63,9 @@ def simulate_arrivals(
 ) -> SimulatedArrivals:
     """Earthquakes uniform in a box and in time, and their picks.
 
-    At each station `round(p_missing M)` arrivals are removed at random and `round(p_spurious M)` picks added (Section
-    3.4), uniform between the station's first and last exact arrival. Positions and the order of origin times depend
-    on the seed alone, so that a longer time range only spreads the same events.
+    At each station p_missing M arrivals are removed at random and p_spurious M picks added (Section 3.4), uniform
+    between the station's first and last exact arrival; parts of a pick by lot, so that the means are those. Positions
+    and the order of origin times depend on the seed alone, so that a longer time range only spreads the same events.
 
     Args:
         rng_seed: Seed of all draws.
@@ -94,16 +94,19 @@ def simulate_arrivals(
     exact_time_s = np.asarray(travel_times_fn(positions_km), dtype=np.float64) + origin_times_s[:, None]
     rng = np.random.default_rng([rng_seed, 1])
     n_stations = exact_time_s.shape[1]
-    n_missing, n_spurious = round(p_missing * n_events), round(p_spurious * n_events)
+    lots = np.random.default_rng([rng_seed, 2])  # of its own: complete problems do not depend on it
+    n_missing, n_spurious = (
+        np.floor(fraction * n_events + lots.random(n_stations)).astype(int) for fraction in (p_missing, p_spurious)
+    )
     noise_s = pick_noise_s * rng.standard_normal(exact_time_s.shape)
     stations, times, events = [], [], []
     for i in range(n_stations):
-        kept = rng.permutation(n_events)[n_missing:]
-        false_s = rng.uniform(exact_time_s[:, i].min(), exact_time_s[:, i].max(), n_spurious)
+        kept = rng.permutation(n_events)[n_missing[i] :]
+        false_s = rng.uniform(exact_time_s[:, i].min(), exact_time_s[:, i].max(), n_spurious[i])
         time_s = np.concatenate([(exact_time_s + noise_s)[kept, i], false_s])
         order = np.argsort(time_s, kind="stable")
         times.append(time_s[order])
-        events.append(np.concatenate([kept, np.full(n_spurious, SPURIOUS)])[order])
+        events.append(np.concatenate([kept, np.full(n_spurious[i], SPURIOUS)])[order])
         stations.append(np.full(len(order), i))
     return SimulatedArrivals(
         positions_km,

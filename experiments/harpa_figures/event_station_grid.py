@@ -96,7 +96,7 @@ def _bars(cells: Mapping[str, Mapping[str, Any]], said: str) -> Any:
             panel.set_title(f"{SOLVER_NAMES[solver]}: {title}" if j == 0 else title, fontsize=8)
             panel.tick_params(labelsize=6)
             panel.set_xlabel("events", fontsize=7)
-            panel.set_ylim(bottom=0.0, top=1.05 if measure == "accuracy" else None)
-        axes[i, 0].legend(fontsize=6)
+            panel.set_ylim(bottom=0.0, top=1.35 if measure == "accuracy" else None)  # room for the legend
+        axes[i, 0].legend(fontsize=6, ncols=3, loc="upper center", frameon=False)
     figure.suptitle(f"Figure 8: events and stations, unseen wave speeds of up to 2 fields, L = 4; {said}", fontsize=10)
     return figure

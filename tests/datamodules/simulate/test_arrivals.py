@@ -69,3 +69,17 @@ def test_impossible_arguments_are_refused(change):
     arguments = {"origin_time_range_s": (0.0, 1.0), **change}
     with pytest.raises(DataError):
         simulate_arrivals(0, _times_s, 3, **arguments)
+
+
+def test_parts_of_a_pick_are_drawn_by_lot():
+    # Of eight events .4 picks a station are spurious and .8 missing: rounded, that would be none and all.
+    n_stations, spurious, missing = 12, 0, 0
+    for seed in range(60):
+        made = simulate_arrivals(seed, _times_s, 8, (0.0, 2.0), p_missing=0.1, p_spurious=0.05)
+        false = made.event_of_pick == SPURIOUS
+        assert set(np.bincount(made.station[false], minlength=n_stations).tolist()) <= {0, 1}
+        assert set(np.bincount(made.station[~false], minlength=n_stations).tolist()) <= {7, 8}
+        spurious += false.sum()
+        missing += 8 * n_stations - (~false).sum()
+    assert spurious / (60 * 8 * n_stations) == pytest.approx(0.05, abs=0.01)
+    assert missing / (60 * 8 * n_stations) == pytest.approx(0.1, abs=0.01)
