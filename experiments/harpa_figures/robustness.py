@@ -143,7 +143,7 @@ def _maps(results: Mapping[str, Any], parts: Mapping[str, Any], solver: str) -> 
             panel.set_ylabel(across if j == 0 else "", fontsize=7)
             panel.set_title(f"({part}) " + ("oracle: ACC" if column == "oracle" else title), fontsize=8)
     n_trials = results["n_psgld_trials" if solver == "psgld" else "n_trials"]
-    said = f"{n_trials} trials a cell, {N_EVENTS} events, {N_STATIONS} stations"
+    said = f"{n_trials} trial{'' if n_trials == 1 else 's'} a cell, {N_EVENTS} events, {N_STATIONS} stations"
     figure.suptitle(f"Figure 9, {SOLVER_NAMES[solver]}: {said}", fontsize=10)
     return figure
 
