@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from callbacks import figures
 
 _COLOURS = {"ours": "#0072B2", "PyOcto": "#D55E00", "GaMMA": "#009E73"}
@@ -13,19 +15,20 @@ def draw_rates(rows: list[dict[str, Any]], path: Path, provenance: str) -> None:
     """Scores over the rate.
 
     Args:
-        rows: Of each catalogue and tool; those of tools that were stopped have no scores.
+        rows: Of each catalogue and tool; those of tools that were stopped have no scores, and leave a gap.
         path: The PNG.
         provenance: What the catalogues are.
     """
     figure = figures.new_figure(11.0, 3.8)
     axes = figure.subplots(1, 3)
-    rates = [row for row in rows if row["duration_s"] != 86_400.0 and "failed" not in row]
+    rates = [row for row in rows if row["duration_s"] != 86_400.0]
     for place, (name, title) in zip(axes, (("event_f1", "event F1"), ("pick_f1", "pick F1"),
                                            ("cpu_s", "CPU-s of the association")), strict=True):  # fmt: skip
         for tool, colour in _COLOURS.items():
             mine = sorted((row for row in rates if row["tool"] == tool), key=lambda row: row["per_minute"])
             if mine:
-                place.plot([row["per_minute"] for row in mine], [row[name] for row in mine], color=colour,
+                # No line leads past a rate at which a tool was stopped.
+                place.plot([row["per_minute"] for row in mine], [row.get(name, np.nan) for row in mine], color=colour,
                            marker=_MARKERS[tool], markersize=4.5, linewidth=1.4, label=tool)  # fmt: skip
         place.set_xscale("log")
         place.set_xlabel("events a minute", fontsize=8)
@@ -33,7 +36,8 @@ def draw_rates(rows: list[dict[str, Any]], path: Path, provenance: str) -> None:
         place.spines[["top", "right"]].set_visible(False)
         place.tick_params(labelsize=7)
         if name == "cpu_s":
-            place.set_yscale("log")
+            if any("failed" not in row for row in rates):
+                place.set_yscale("log")
         else:
             place.set_ylim(0, 1.02)
             place.grid(axis="y", color="0.92")
@@ -69,5 +73,5 @@ def draw_growth(rows: list[dict[str, Any]], path: Path, provenance: str) -> None
         place.tick_params(labelsize=7)
     axes[0].set_yscale("log")
     axes[0].legend(fontsize=8, frameon=False)
-    axes[1].set_ylim(0, None)
+    axes[1].set_ylim(0, 1.1 * max(row["peak_mb"] for row in rows))
     figures.save(figure, path, provenance)

@@ -75,7 +75,7 @@ def _write(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     lines = []
     for row in rows:
         day = row["duration_s"] == DAY_S
-        name = f"a day, {row['n_true']:,} events" if day else f"{row['per_minute']:.3g} events a minute"
+        name = f"a day, {row['n_true']:,} events" if day else f"{row['per_minute']:.3g} a minute"
         start = (name, f"{row['n_picks_given']:,}")
         if "failed" in row:
             limit = f"{options.timeout_s:g} s" if options.limit_cpu_s is None else f"{options.limit_cpu_s:g} CPU-s"

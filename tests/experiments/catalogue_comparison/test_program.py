@@ -25,7 +25,7 @@ def test_rising_rates_score_and_draw(tmp_path):
     assert (row["tool"], row["n_true"]) == ("ours", 20)
     assert row["event_f1"] > 0.8
     assert row["pick_f1"] > 0.8
-    assert "| 2 events a minute |" in (tmp_path / "rates.md").read_text()
+    assert "| 2 a minute |" in (tmp_path / "rates.md").read_text()
     assert (tmp_path / "rates.png").stat().st_size > 5000
 
 
