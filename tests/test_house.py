@@ -10,6 +10,7 @@ from experiments import cubism, cubism_classify, cubism_generalisation, cubism_t
 from experiments.association import options as association
 from experiments.benchmark import __main__ as benchmark
 from experiments.catalogue import options as catalogue
+from experiments.catalogue_comparison import program as comparison
 from experiments.harpa_figures import __main__ as harpa_figures
 from experiments.program import parser_of
 from experiments.settings import presets
@@ -59,6 +60,8 @@ def test_the_readme_names_only_what_exists():
     programs = (association, benchmark, catalogue, cubism_classify, cubism_generalisation, cubism_table, harpa_figures)
     for program in programs:
         known |= {action.dest for action in program.parser()._actions}
+    for command in ("synthetic", "growth"):
+        known |= set(comparison.parser().parse_args([command, "--out", "out"]).__dict__)
     for option in re.findall(r"`?--(\w+)(?=[ `=])", readme):
         assert option in known, option
     for name in re.findall(r"\]\(([\w./-]+)\)", readme):
