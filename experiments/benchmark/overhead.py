@@ -33,7 +33,6 @@ class Case:
 
 CASES = (
     Case("ubdiff", "autoencoder", ("--shared.data.n_synthetic_maps", "1500")),
-    Case("ubdiff", "diffusion", ("--shared.data.n_synthetic_maps", "8000")),
     Case("harpa", "field", ("--wave_speed", "overthrust")),
     Case("cubism", "transfer", ("--shared.data.synthetic_share", "0.25")),
 )
