@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -20,6 +21,9 @@ from experiments.checkpoints import AtomicCheckpointIO
 from experiments.errors import SettingsError
 from experiments.experiment import Link, Subcommand
 from experiments.settings import Settings, flattened, nearest
+
+# Lightning 2.6 calls what jsonargparse 4.53 has deprecated.
+os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 
 # What a stage's settings consist of; arguments of a single subcommand are not settings.
 BLOCKS = ("seed_everything", "trainer", "model", "data", "checkpoint")

@@ -229,8 +229,6 @@ def quiet() -> None:
     # OpenMP's threads wait for one another by spinning; where other work shares the cores, that made a training step
     # twenty times slower. Read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    # Lightning 2.6 calls what jsonargparse 4.53 has deprecated.
-    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     calm_progress()
     import lightning.pytorch  # noqa: F401 - sets its own level when it is imported
 

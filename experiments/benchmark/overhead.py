@@ -6,8 +6,10 @@ has; without validation, checkpoints and loggers, which a bare loop would have t
 
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -39,7 +41,7 @@ CASES = (
 
 
 def measure(epochs: int, cases: Sequence[Case] = CASES) -> Section:
-    """Every case; medians over the epochs but the first."""
+    """Every case; medians over the epochs but the first, and of the ratio of each epoch to the same epoch."""
     timings, ratios = [], {}
     for case in cases:
         with TemporaryDirectory() as folder:
@@ -49,7 +51,7 @@ def measure(epochs: int, cases: Sequence[Case] = CASES) -> Section:
             Timing.of(f"{name}: Lightning, a step", [each / n_steps for each in trained], note),
             Timing.of(f"{name}: bare loop, a step", [each / n_steps for each in bare], note),
         ]
-        ratios[f"{name}: Lightning / bare loop"] = timings[-2].median_s / timings[-1].median_s
+        ratios[f"{name}: Lightning / bare loop"] = median(a / b for a, b in zip(trained, bare, strict=True))
     return Section(timings, ratios)
 
 
@@ -94,10 +96,14 @@ def seconds_of(case: Case, folder: Path, epochs: int) -> tuple[list[float], list
     from experiments.cli import SuiteCLI, load
 
     class EpochClock(Callback):
-        """CPU time at the beginning of each epoch and at the end."""
+        """CPU time at the beginning of each epoch and at the end; and what the training started from."""
 
         def __init__(self) -> None:
             self.moments: list[float] = []
+            self.start: list[dict[str, Any]] = []
+
+        def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            self.start = [deepcopy(each.state_dict()) for each in stateful(trainer, pl_module)]
 
         def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
             self.moments.append(time.process_time())
@@ -113,14 +119,27 @@ def seconds_of(case: Case, folder: Path, epochs: int) -> tuple[list[float], list
     )  # fmt: skip
     cli.trainer.fit(cli.model, cli.datamodule)
     trained = [after - before for before, after in zip(clock.moments, clock.moments[1:], strict=False)]
-    bare = [bare_epoch(cli.trainer, cli.model, cli.datamodule) for _ in range(epochs)]
+    # The same epochs from the same start: what an epoch has to do may depend on its number.
+    for each, state in zip(stateful(cli.trainer, cli.model), clock.start, strict=True):
+        each.load_state_dict(state)
+    bare = [bare_epoch(cli.trainer, cli.model, cli.datamodule, epoch) for epoch in range(epochs)]
     return trained[1:], [seconds for seconds, _ in bare[1:]], bare[0][1]
 
 
-def bare_epoch(trainer: Any, module: Any, data: Any) -> tuple[float, int]:
-    """Go through an epoch without the Trainer; CPU seconds and steps."""
+def stateful(trainer: Any, module: Any) -> list[Any]:
+    """What a training changes: the module, its optimisers, their schedules."""
+    return [module, *trainer.optimizers, *(each.scheduler for each in trainer.lr_scheduler_configs)]
+
+
+def bare_epoch(trainer: Any, module: Any, data: Any, epoch: int) -> tuple[float, int]:
+    """Go through an epoch without the Trainer's loops, which only count; CPU seconds and steps."""
     import torch
 
+    loop = trainer.fit_loop
+    loop.epoch_progress.current.completed = epoch
+    steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total
+    if epoch == 0:
+        steps.completed = 0
     module.train()
     module.log = module.log_dict = lambda *args, **kwargs: None
     optimizer, schedules = trainer.optimizers[0], trainer.lr_scheduler_configs
@@ -140,4 +159,5 @@ def bare_epoch(trainer: Any, module: Any, data: Any) -> tuple[float, int]:
             if schedule.interval == "step":
                 schedule.scheduler.step()
         n_steps += 1
+        steps.completed += 1
     return time.process_time() - begun, n_steps

@@ -129,14 +129,31 @@ def test_loading_goes_through_all_samples_that_the_memory_map_is_read_of(tmp_pat
 
 @pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.warnings.PossibleUserWarning")
 @pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.* is deprecated")
-def test_the_bare_loop_takes_the_steps_that_lightning_takes(tmp_path):
+def test_the_bare_loop_takes_the_steps_that_lightning_takes(tmp_path, monkeypatch):
     options = ("--shared.data.n_synthetic_maps", "300", "--shared.data.n_validation_maps", "16")
     case = overhead.Case("ubdiff", "autoencoder", (*options, "--shared.model.velocity_widths", "[4, 8]"))
+    passed, stateful, bare_epoch = [], overhead.stateful, overhead.bare_epoch
+
+    def watched(trainer, module):
+        passed.append([value.clone() for value in module.state_dict().values()])
+        return stateful(trainer, module)
+
+    def watched_epoch(trainer, module, *rest):
+        found = bare_epoch(trainer, module, *rest)
+        passed.append([value.clone() for value in module.state_dict().values()])
+        return found
+
+    monkeypatch.setattr(overhead, "stateful", watched)
+    monkeypatch.setattr(overhead, "bare_epoch", watched_epoch)
     trained, bare, n_steps = overhead.seconds_of(case, tmp_path, 2)
     assert len(trained) == len(bare) == 1
     assert min(*trained, *bare) > 0
     assert n_steps == (300 * 4 // 5 - 16) // 32
     assert not list(tmp_path.rglob("*.ckpt"))
+    start, by_lightning, _, by_hand = passed
+    assert not all(torch.equal(a, b) for a, b in zip(start, by_lightning, strict=True))
+    for one, other in zip(by_lightning, by_hand, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_a_part_that_is_not_there_is_refused(capsys):
