@@ -140,8 +140,8 @@ def frechet_against_held_out(
     """Distance of generated features to held-out real ones, with the same-n real-to-real floor.
 
     The held-out samples are parted at random into two halves of n (n at most the number of generated samples). The
-    floor is the distance of one half to the other, the distance that of the first n generated samples to a half, both
-    averaged over `n_splits` partings. Held-out samples alone are used on both sides: features and generator are fitted
+    floor is the distance of one half to the other, the distance that of n of the generated samples, drawn anew each time,
+    to a half, both averaged over `n_splits` partings. Held-out samples alone are used on both sides: features and generator are fitted
     to the training samples, so that these would lie too close.
 
     Args:
@@ -159,12 +159,14 @@ def frechet_against_held_out(
     n = min(len(generated), len(held_out) // 2, len(held_out) if n is None else n)
     if n < 2:
         return None
-    generator = torch.Generator().manual_seed(seed)
+    generator, draws = (torch.Generator().manual_seed(each) for each in (seed, seed + 1))
     distance = floor = 0.0
     for _ in range(n_splits):
         order = torch.randperm(len(held_out), generator=generator).to(held_out.device)
         first, second = held_out[order[:n]], held_out[order[n : 2 * n]]
-        made = generated[order[n : 2 * n]] if same_rows else generated[:n]
+        # Always the same n of more generated samples would leave their chance in the mean.
+        drawn = order[n : 2 * n] if same_rows else torch.randperm(len(generated), generator=draws)[:n]
+        made = generated[drawn.to(generated.device)]
         floor += float(sample_frechet_distance(first, second)) / n_splits
         distance += float(sample_frechet_distance(made, first)) / n_splits
     return FrechetResult(distance, floor, distance / floor if floor > 0.0 else float("nan"), n)

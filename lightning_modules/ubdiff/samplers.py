@@ -7,7 +7,6 @@ arXiv 2010.02502, Eq. 12 without noise) by a method of first order, DPM-Solver++
 Algorithm 2) by a two-step method of second order.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -44,20 +43,33 @@ def ddpm_sample(noise: Tensor, denoise: Denoise, signal_power: Tensor, draw: Cal
 
 
 def solver_steps(signal_power: Tensor, n_steps: int) -> list[int]:
-    """Choose the solver's steps from T - 1 down to 0, closer together towards both ends.
+    """Choose the solver's steps from T - 1 down to 0, evenly in lambda, the half logarithm of the signal-to-noise ratio.
 
-    Evenly in time, 20 steps make the spread of a Gaussian up to 13 % too wide; spaced by the cosine, at most 4 %.
+    The solver's own variable (Lu et al. 2022, Section 5). The cosine schedule goes much further into pure noise than
+    into pure signal, where nothing is decided any more: there lambda begins at minus its last value. 20 steps make the
+    spread of a Gaussian wrong by at most 3 %, and of what a network has learned keep more than steps spaced evenly in
+    time (by far) or by its cosine do.
 
     Args:
         signal_power: alpha_bar, float64 `(T,)`.
-        n_steps: How many; steps that fall together near the ends are taken once.
+        n_steps: How many, at most T.
 
     Returns:
         Falling, distinct steps; the first is T - 1 and the last, unless it is the first, 0.
     """
-    remaining = 0.5 * (1.0 + torch.cos(torch.linspace(0.0, math.pi, n_steps, dtype=torch.float64)))
-    chosen = ((len(signal_power) - 1) * remaining).round()
-    return sorted({int(step) for step in chosen}, reverse=True)
+    half_log_snr = 0.5 * (signal_power.log() - (1.0 - signal_power).log())
+    first, last = float(half_log_snr[-1]), float(half_log_snr[0])
+    wanted = torch.linspace(max(first, -last), last, n_steps, dtype=torch.float64)
+    steps = [int((half_log_snr - value).abs().argmin()) for value in wanted]
+    steps[0] = len(signal_power) - 1
+    # Steps that fall together near the ends move apart.
+    for i in range(1, n_steps):
+        steps[i] = min(steps[i], steps[i - 1] - 1)
+    if n_steps > 1:
+        steps[-1] = 0
+    for i in reversed(range(n_steps - 1)):
+        steps[i] = max(steps[i], steps[i + 1] + 1)
+    return steps
 
 
 def ddim_sample(noise: Tensor, denoise: Denoise, signal_power: Tensor, steps: list[int]) -> Tensor:
