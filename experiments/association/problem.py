@@ -60,6 +60,10 @@ class Events:
     def __len__(self) -> int:
         return len(self.times_s)
 
+    def rows(self) -> np.ndarray:
+        """`(event, 4)`: x, y, z (km), tau (s)."""
+        return np.concatenate([self.positions_km, self.times_s[:, None]], axis=1)
+
 
 @dataclass(frozen=True)
 class Problem:

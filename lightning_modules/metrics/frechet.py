@@ -140,9 +140,9 @@ def frechet_against_held_out(
     """Distance of generated features to held-out real ones, with the same-n real-to-real floor.
 
     The held-out samples are parted at random into two halves of n (n at most the number of generated samples). The
-    floor is the distance of one half to the other, the distance that of n of the generated samples, drawn anew each time,
-    to a half, both averaged over `n_splits` partings. Held-out samples alone are used on both sides: features and generator are fitted
-    to the training samples, so that these would lie too close.
+    floor is the distance of one half to the other. The distance is that of n of the generated samples, drawn anew each
+    time, to a half. Both are averaged over `n_splits` partings. Held-out samples alone are used on both sides: features
+    and generator are fitted to the training samples, so that these would lie too close.
 
     Args:
         generated: `(n_generated, d)`.

@@ -43,7 +43,7 @@ def ddpm_sample(noise: Tensor, denoise: Denoise, signal_power: Tensor, draw: Cal
 
 
 def solver_steps(signal_power: Tensor, n_steps: int) -> list[int]:
-    """Choose the solver's steps from T - 1 down to 0, evenly in lambda, the half logarithm of the signal-to-noise ratio.
+    """Choose the solver's steps from T - 1 down to 0, evenly in lambda = log(sqrt(alpha_bar) / sqrt(1 - alpha_bar)).
 
     The solver's own variable (Lu et al. 2022, Section 5). The cosine schedule goes much further into pure noise than
     into pure signal, where nothing is decided any more: there lambda begins at minus its last value. 20 steps make the

@@ -123,6 +123,11 @@ class ExactSteps:
         squares = np.where(has, residuals, 0.0) ** 2
         return np.asarray(np.sqrt(squares.sum(axis=(1, 2)) / np.maximum(has.sum(axis=(1, 2)), 1)))
 
+    def n_matched(self, gate_s: float) -> list[int]:
+        """By chain, arrivals that have a pick within the gate."""
+        residuals, _, _ = self._evaluate(gate_s)
+        return [int(n) for n in np.isfinite(residuals).sum(axis=(1, 2))]
+
     def shake(self, noise_km: float, noise_s: float, rng: np.random.Generator) -> None:
         """Adds noise to positions and origin times."""
         spread = np.array([noise_km, noise_km, noise_km, noise_s])
@@ -188,6 +193,14 @@ def exact_loss(
     code = None if latent is None else np.asarray(latent, np.float64)[None]
     chain = ExactSteps(problem, picks, events[None].copy(), code, np.empty((2, 4)))
     return float(chain.losses(gate_s)[0])
+
+
+def n_explained(
+    problem: Problem, picks: PickTable, events: np.ndarray, latent: np.ndarray | None, gate_s: float
+) -> int:
+    """How many arrivals of `events (event, 4)` have a pick within the gate, one to one."""
+    code = None if latent is None else np.asarray(latent, np.float64)[None]
+    return ExactSteps(problem, picks, events[None].copy(), code, np.empty((2, 4))).n_matched(gate_s)[0]
 
 
 def settle_exactly(

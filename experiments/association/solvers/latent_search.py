@@ -25,6 +25,8 @@ from experiments.association.solvers.time_table import node_times, time_table
 SEARCH_NODES = 21
 FIRST_PRIOR_S = 0.5
 FIRST_GATE_S = 2.0
+FITTED_SHARE = 0.4
+"""Of a field's error: what is left of it when the code is fitted to the picks themselves."""
 N_ELITE = 6
 N_SOUGHT_AFRESH = 3
 SAME = 1e-4
@@ -64,7 +66,7 @@ class LatentSearch:
 
     @property
     def _gate_s(self) -> float:
-        return MATCH_ALL if self._everywhere else self.error_s * GATE_IN_ERRORS
+        return MATCH_ALL if self._everywhere else FITTED_SHARE * self.error_s * GATE_IN_ERRORS
 
     @property
     def last_prior_s(self) -> float:

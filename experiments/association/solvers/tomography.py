@@ -74,7 +74,7 @@ def tomography(
         return start
     picks = pick_table(problem)
     n_channels = len(picks.counts)
-    ahead = _State(_rows(start.events), family.numbers_of(start.latent), np.inf, np.inf)
+    ahead = _State(start.events.rows(), family.numbers_of(start.latent), np.inf, np.inf)
     times = family.near(ahead.numbers)
     best, best_times, reach, error_s = ahead, times, FIRST_REACH, FIRST_ERROR_S
     least_error_s = float(np.hypot(problem.pick_noise_s, LEAST_ERROR_S))
@@ -83,7 +83,10 @@ def tomography(
         if turn:
             times = family.near(ahead.numbers)
         here = replace(problem, travel_times=times)
-        sought = _rows(search_known(replace(problem, travel_times=times.table)).events)
+        # The search must allow for what the wave speed still errs by, not for its times' own error alone.
+        allowed_s = max(problem.pick_noise_s, error_s) if problem.may_be_incomplete else problem.pick_noise_s
+        known = replace(problem, travel_times=times.table, pick_noise_s=allowed_s)
+        sought = search_known(known).events.rows()
         # Where events are counted anew, the misfits of more and of fewer do not compare.
         counted = len(sought) != len(ahead.events)
         starts = [sought] if counted else [ahead.events, sought]
@@ -116,10 +119,6 @@ def tomography(
         _joined(start.trace, path, path_losses),
         best_times,
     )
-
-
-def _rows(events: Events) -> np.ndarray:
-    return np.concatenate([events.positions_km, events.times_s[:, None]], axis=1)
 
 
 def _joined(trace: dict[str, np.ndarray], path: list[np.ndarray], losses: list[float]) -> dict[str, np.ndarray]:

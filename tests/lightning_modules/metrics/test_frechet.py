@@ -112,6 +112,17 @@ def test_real_samples_as_generated_score_the_floor():
     assert frechet_against_held_out(everything[:300] + 0.3, everything[300:], 20).ratio > 3
 
 
+def test_all_generated_samples_are_drawn_from_wherever_they_stand():
+    good, bad = _samples(200, 5, 3), _samples(200, 5, 4, shift=2.0)
+    held_out = _samples(400, 5, 5)
+    ratios = [
+        frechet_against_held_out(torch.cat(parts), held_out, 40).ratio
+        for parts in ((good, good), (good, bad), (bad, good), (bad, bad))
+    ]
+    assert ratios[0] < 0.5 * ratios[1] < 0.5 * ratios[3]
+    assert ratios[1] == pytest.approx(ratios[2], rel=0.05)
+
+
 def test_the_floor_falls_as_one_over_n():
     everything = _samples(3200, 10, 1)
     floors = [frechet_against_held_out(everything[:n], everything, 20).floor for n in (200, 800)]

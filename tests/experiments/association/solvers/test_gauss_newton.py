@@ -7,6 +7,7 @@ from experiments.association.associate import associate
 from experiments.association.metrics import align_events, association_accuracy
 from experiments.association.problem import Association, Events
 from experiments.association.solvers.gauss_newton import GaussNewton
+from experiments.association.solvers.solver import Estimate
 from tests.experiments.association.solvers.scenes import homogeneous, scene, stations
 from tests.experiments.association.solvers.test_exact_steps import CODE, unknown_speed
 
@@ -58,6 +59,24 @@ def test_an_unknown_wave_speed_is_found_with_the_events() -> None:
     assert found.latent is not None
     assert accuracy(found, Events(truth[:, :3], truth[:, 3]), event_of_pick) == 1.0
     np.testing.assert_allclose(found.latent, CODE, atol=0.02)
+
+
+def test_the_search_starts_again_until_enough_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, truth, _ = unknown_speed(5, 16, 1006)
+    right = Estimate(Events(truth[:, :3], truth[:, 3]), np.asarray(CODE, float))
+    elsewhere = Events(truth[:, :3] * 0.5, truth[:, 3] + np.linspace(5.0, 9.0, 5))
+    half = Events(truth[:, :3], np.where(np.arange(5) < 2, truth[:, 3], truth[:, 3] + 30.0))
+    wrong, better = (Estimate(events, np.asarray(CODE, float)) for events in (elsewhere, half))
+    for starts, given, wanted in (
+        (3, [right], right),
+        (3, [wrong, right], right),
+        (3, [better, wrong, wrong], better),
+        (1, [wrong], wrong),
+    ):
+        left = list(given)
+        monkeypatch.setattr(GaussNewton, "_with_latent", lambda self, *rest, left=left: left.pop(0))
+        assert GaussNewton(starts=starts).solve(problem) is wanted
+        assert not left
 
 
 def test_the_same_seed_gives_the_same_association() -> None:
