@@ -88,62 +88,87 @@ def stage_settings(case: Case, folder: Path, epochs: int) -> tuple[Experiment, S
 
 
 def seconds_of(case: Case, folder: Path, epochs: int) -> tuple[list[float], list[float], int]:
-    """CPU seconds of each epoch but the first, by Lightning and by the bare loop, and the steps of an epoch."""
+    """CPU seconds of each epoch but the first, by Lightning and by the bare loop, and the steps of an epoch.
+
+    Each epoch is gone through twice, by turns: what else the machine does, and what an epoch has to do, is the same for
+    both. The training goes on from where Lightning left it.
+    """
+    import torch
     from lightning.pytorch import Callback, LightningModule, Trainer
 
     from callbacks.epoch_seed import EpochSeed
     from callbacks.finite_loss import FiniteLoss
     from experiments.cli import SuiteCLI, load
 
-    class EpochClock(Callback):
-        """CPU time at the beginning of each epoch and at the end; and what the training started from."""
+    class Turns(Callback):
+        """Lightning's epoch, then the bare loop's from the same start."""
 
         def __init__(self) -> None:
-            self.moments: list[float] = []
-            self.start: list[dict[str, Any]] = []
-
-        def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-            self.start = [deepcopy(each.state_dict()) for each in stateful(trainer, pl_module)]
+            self.by_lightning: list[float] = []
+            self.bare: list[float] = []
+            self.n_steps = 0
 
         def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-            self.moments.append(time.process_time())
+            self.start, self.random_state = Snapshot.of(trainer), torch.get_rng_state()
+            self.begun = time.process_time()
 
-        def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-            self.moments.append(time.process_time())
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            self.by_lightning.append(time.process_time() - self.begun)
+            end, random_state = Snapshot.of(trainer), torch.get_rng_state()
+            self.start.restore(trainer)
+            torch.set_rng_state(self.random_state)
+            seconds, self.n_steps = bare_epoch(trainer, pl_module, trainer.datamodule)  # type: ignore[attr-defined]
+            self.bare.append(seconds)
+            end.restore(trainer)
+            torch.set_rng_state(random_state)
 
     experiment, settings = stage_settings(case, folder, epochs)
-    stage, clock = experiment.stage(case.stage), EpochClock()
+    stage, turns = experiment.stage(case.stage), Turns()
     cli = SuiteCLI(
         load(experiment.module_of(stage)), load(experiment.datamodule_of(stage)), settings, "fit",
-        origin=stage.name, action="instantiate", links=experiment.links, callbacks=[FiniteLoss(), EpochSeed(0), clock],
+        origin=stage.name, action="instantiate", links=experiment.links, callbacks=[FiniteLoss(), EpochSeed(0), turns],
     )  # fmt: skip
     cli.trainer.fit(cli.model, cli.datamodule)
-    trained = [after - before for before, after in zip(clock.moments, clock.moments[1:], strict=False)]
-    # The same epochs from the same start: what an epoch has to do may depend on its number.
-    for each, state in zip(stateful(cli.trainer, cli.model), clock.start, strict=True):
-        each.load_state_dict(state)
-    bare = [bare_epoch(cli.trainer, cli.model, cli.datamodule, epoch) for epoch in range(epochs)]
-    return trained[1:], [seconds for seconds, _ in bare[1:]], bare[0][1]
+    return turns.by_lightning[1:], turns.bare[1:], turns.n_steps
 
 
-def stateful(trainer: Any, module: Any) -> list[Any]:
-    """What a training changes: the module, its optimisers, their schedules."""
-    return [module, *trainer.optimizers, *(each.scheduler for each in trainer.lr_scheduler_configs)]
+@dataclass(frozen=True)
+class Snapshot:
+    """What a training changes: the module, its optimisers and their schedules, the number of steps."""
+
+    states: list[dict[str, Any]]
+    n_steps: int
+
+    @staticmethod
+    def of(trainer: Any) -> "Snapshot":
+        """A copy of the present state."""
+        return Snapshot([deepcopy(each.state_dict()) for each in _stateful(trainer)], _steps(trainer).completed)
+
+    def restore(self, trainer: Any) -> None:
+        """Bring it back."""
+        for each, state in zip(_stateful(trainer), self.states, strict=True):
+            each.load_state_dict(state)
+        _steps(trainer).completed = self.n_steps
 
 
-def bare_epoch(trainer: Any, module: Any, data: Any, epoch: int) -> tuple[float, int]:
-    """Go through an epoch without the Trainer's loops, which only count; CPU seconds and steps."""
+def _stateful(trainer: Any) -> list[Any]:
+    schedules = [each.scheduler for each in trainer.lr_scheduler_configs]
+    return [trainer.lightning_module, *trainer.optimizers, *schedules]
+
+
+def _steps(trainer: Any) -> Any:
+    return trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total
+
+
+def bare_epoch(trainer: Any, module: Any, data: Any) -> tuple[float, int]:
+    """Go through an epoch without the Trainer's loops; CPU seconds and steps."""
     import torch
 
-    loop = trainer.fit_loop
-    loop.epoch_progress.current.completed = epoch
-    steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total
-    if epoch == 0:
-        steps.completed = 0
-    module.train()
+    log, log_dict = module.log, module.log_dict
     module.log = module.log_dict = lambda *args, **kwargs: None
     optimizer, schedules = trainer.optimizers[0], trainer.lr_scheduler_configs
     n_steps, begun = 0, time.process_time()
+    module.train()
     module.on_train_epoch_start()
     for i, batch in enumerate(data.train_dataloader()):
         batch = data.on_after_batch_transfer(batch, 0)
@@ -159,5 +184,7 @@ def bare_epoch(trainer: Any, module: Any, data: Any, epoch: int) -> tuple[float,
             if schedule.interval == "step":
                 schedule.scheduler.step()
         n_steps += 1
-        steps.completed += 1
-    return time.process_time() - begun, n_steps
+        _steps(trainer).completed += 1
+    seconds = time.process_time() - begun
+    module.log, module.log_dict = log, log_dict
+    return seconds, n_steps

@@ -132,28 +132,29 @@ def test_loading_goes_through_all_samples_that_the_memory_map_is_read_of(tmp_pat
 def test_the_bare_loop_takes_the_steps_that_lightning_takes(tmp_path, monkeypatch):
     options = ("--shared.data.n_synthetic_maps", "300", "--shared.data.n_validation_maps", "16")
     case = overhead.Case("ubdiff", "autoencoder", (*options, "--shared.model.velocity_widths", "[4, 8]"))
-    passed, stateful, bare_epoch = [], overhead.stateful, overhead.bare_epoch
+    restored, by_hand = [], []
+    restore, bare_epoch = overhead.Snapshot.restore, overhead.bare_epoch
 
-    def watched(trainer, module):
-        passed.append([value.clone() for value in module.state_dict().values()])
-        return stateful(trainer, module)
+    def noted(snapshot, trainer):
+        restored.append(snapshot.states[0])
+        restore(snapshot, trainer)
 
-    def watched_epoch(trainer, module, *rest):
-        found = bare_epoch(trainer, module, *rest)
-        passed.append([value.clone() for value in module.state_dict().values()])
+    def watched(trainer, module, data):
+        found = bare_epoch(trainer, module, data)
+        by_hand.append({name: value.clone() for name, value in module.state_dict().items()})
         return found
 
-    monkeypatch.setattr(overhead, "stateful", watched)
-    monkeypatch.setattr(overhead, "bare_epoch", watched_epoch)
+    monkeypatch.setattr(overhead.Snapshot, "restore", noted)
+    monkeypatch.setattr(overhead, "bare_epoch", watched)
     trained, bare, n_steps = overhead.seconds_of(case, tmp_path, 2)
     assert len(trained) == len(bare) == 1
     assert min(*trained, *bare) > 0
     assert n_steps == (300 * 4 // 5 - 16) // 32
     assert not list(tmp_path.rglob("*.ckpt"))
-    start, by_lightning, _, by_hand = passed
-    assert not all(torch.equal(a, b) for a, b in zip(start, by_lightning, strict=True))
-    for one, other in zip(by_lightning, by_hand, strict=True):
-        torch.testing.assert_close(one, other)
+    (first, by_lightning, second, second_by_lightning), name = restored, next(iter(by_hand[0]))
+    assert not torch.equal(first[name], by_lightning[name])
+    torch.testing.assert_close(second, by_lightning, rtol=0, atol=0)
+    torch.testing.assert_close(by_hand, [by_lightning, second_by_lightning])
 
 
 def test_a_part_that_is_not_there_is_refused(capsys):
