@@ -2,9 +2,10 @@
 
 python -m experiments.cubism_skada --source Llaima --target Deception --seed 0
 
-Needs `pip install skada[deep]`, in an environment of its own if you like. Its loop, sampler and loss are its own; the
-gradient reversal has our preset's cap from the first step on, for it has no schedule. Its own domain classifier ends in
-a softmax over one output, which is always 1: it is given ours. Both normalise source and target by joint statistics.
+Needs `pip install skada[deep]`, in an environment of its own if you like. Its loop, sampler and loss are its own. What
+it has no option for, ours is not given either: no pre-training, the gradient reversal at the preset's cap from the
+first step on, and source and target normalised by joint statistics. Its own domain classifier ends in a softmax over
+one output, which is always 1: it is given ours.
 """
 
 import argparse
@@ -20,7 +21,11 @@ from experiments.terminal import calm_progress, exit_status
 if TYPE_CHECKING:
     from torch import nn
 
-JOINT = ("--shared.model.batch_statistics", "joint")
+AS_SKADA = (
+    *("--shared.model.batch_statistics", "joint"),
+    *("--shared.model.pretrain_epochs", "0"),
+    *("--shared.model.iota", "100000"),  # the reversal's schedule is at its cap after the first step
+)
 STAGE = "transfer"
 
 
@@ -57,9 +62,9 @@ def compare(options: argparse.Namespace) -> None:
     from experiments import cubism
     from experiments.run_folder import read_json, write_json
 
-    name = f"{options.source}-{options.target}-dann-joint-{options.preset}-seed{options.seed}"
+    name = f"{options.source}-{options.target}-dann-as-skada-{options.preset}-seed{options.seed}"
     given = ["--source", options.source, "--target", options.target, "--method", "dann", "--preset", options.preset]
-    given += ["--seed", options.seed, "--cache_root", options.cache_root, *JOINT]
+    given += ["--seed", options.seed, "--cache_root", options.cache_root, *AS_SKADA]
     given += ["--data_root", options.data_root] if options.data_root else []
     if cubism.main(["run", *given, "--run_root", str(options.run_root), "--name", name]):
         raise SettingsError(f"{name}: our own run failed; see above.")

@@ -17,11 +17,20 @@ def test_it_is_said_that_skada_is_not_installed(monkeypatch, capsys):
 
 
 def test_the_settings_are_those_of_our_run(tmp_path):
-    given = ["--method", "dann", "--preset", "tiny", "--seed", "3", "--cache_root", str(tmp_path), *cubism_skada.JOINT]
-    chosen = cubism_skada.settings(given)
+    given = ["--method", "dann", "--preset", "tiny", "--seed", "3", "--cache_root", str(tmp_path)]
+    chosen = cubism_skada.settings([*given, *cubism_skada.AS_SKADA])
     assert chosen["model"]["batch_statistics"] == "joint"
     assert chosen["model"]["rho_max"] == 0.05
+    assert chosen["model"]["pretrain_epochs"] == 0
     assert (chosen["data"].seed, chosen["data"].batch_size, chosen["epochs"]) == (3, 32, 8)
+
+
+def test_the_schedule_that_ours_gets_is_at_its_cap_from_the_second_step_on():
+    from lightning_modules.cubism.schedule import ramp
+
+    steepness = float(cubism_skada.AS_SKADA[cubism_skada.AS_SKADA.index("--shared.model.iota") + 1])
+    assert ramp(0.0, steepness) == 0.0
+    assert ramp(1 / 360, steepness) == pytest.approx(1.0)  # of the preset's 360 steps
 
 
 def test_the_discriminator_turns_the_gradient_of_the_features_alone():
