@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 SEISMIC, VELOCITY = "seismic.npy", "velocity_m_s.npy"
@@ -128,18 +127,3 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
         "shape": shape,
     }
     np.lib.format.write_array_header_2_0(file, header)
-
-
-def read_pairs(path: Path, n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], float]:
-    """The first `n` pairs of a `samples.npz` without reading the rest: velocity, seismic, time step in s."""
-    with zipfile.ZipFile(path) as archive:
-        parts = []
-        for member in (VELOCITY, SEISMIC):
-            with archive.open(member) as file:
-                version = np.lib.format.read_magic(file)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(file)
-                take = (min(n, shape[0]), *shape[1:])
-                parts.append(np.frombuffer(file.read(int(np.prod(take)) * dtype.itemsize), dtype).reshape(take))
-        with archive.open("time_step_s.npy") as file:
-            return parts[0], parts[1], float(np.lib.format.read_array(file))

@@ -229,14 +229,6 @@ class OpenFWIDataModule(pl.LightningDataModule):
         velocity = self._data.maps.take(rows[:limit])[:, 0]
         return PhysicalPairs(velocity, stack.take(gather_rows[:limit], time_stride=stride))
 
-    def held_out_pairs(self, limit: int | None = None, *, full_rate: bool = False) -> PhysicalPairs:
-        """`physical_pairs` of the held-out part."""
-        return self.physical_pairs("test", limit, full_rate=full_rate)
-
-    def training_pairs(self, limit: int | None = None, *, full_rate: bool = False) -> PhysicalPairs:
-        """`physical_pairs` of the training part."""
-        return self.physical_pairs("train", limit, full_rate=full_rate)
-
     def direct_wave_table(self) -> DirectWaveSeries:
         """Gathers of media without reflectors, at this sampling: a short series in slowness, made once."""
         return cached_direct_wave(self.cache_root, self.time_stride)

@@ -213,11 +213,6 @@ class SpectrogramDataModule(pl.LightningDataModule):
         """Mean of each pixel over the training images of both volcanoes, `(1, size, size)`."""
         return torch.cat([self.training_images(domain) for domain in DOMAINS]).mean(dim=0)
 
-    @property
-    def image_variance(self) -> Tensor:
-        """Variance of each pixel over the training images of both volcanoes, `(1, size, size)`."""
-        return torch.cat([self.training_images(domain) for domain in DOMAINS]).var(dim=0, correction=0)
-
     def events(self, domain: Domain) -> EventTable:
         """The events of a volcano, labels included; a batch's `index` counts in it."""
         return self._data.events[domain].table()

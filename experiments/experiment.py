@@ -9,9 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Callback
-
-    from experiments.run_folder import RunFolder
+    pass
 
 Subcommand = Literal["fit", "validate", "test", "predict"]
 
@@ -153,6 +151,3 @@ class Experiment:
     def stage_names(self) -> list[str]:
         """Names of the stages in order."""
         return [stage.name for stage in self.stages]
-
-
-CallbacksFactory = Callable[["RunFolder", Mapping[str, Any]], "list[Callback]"]

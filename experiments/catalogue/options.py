@@ -1,7 +1,6 @@
 """Options of `python -m experiments.catalogue`, their checks, and VELOCITY by its suffix. Nothing heavy is imported."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -203,8 +202,3 @@ def input_files(options: argparse.Namespace) -> list[Path]:
     if options.speeds.source != "p_speed_km_s":
         files.append(Path(options.velocity))
     return [path for path in files if path is not None]
-
-
-def default_workers() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -60,7 +60,7 @@ def judge(data, networks, **options) -> InversionEvaluation:
 def test_each_network_gets_its_own_errors_on_real_held_out_pairs(tmp_path, data):
     networks = {name: checkpoint(tmp_path / name, seed) for seed, name in enumerate(("real", "generated"))}
     callback = judge(data, {name: str(tmp_path / name) for name in networks}, n_field_pairs=2)
-    pairs = data.held_out_pairs()
+    pairs = data.physical_pairs("test")
     target = (pairs.velocity_m_s - 1500) / 1500 - 1
     seismic = data.normalization.normalize_seismic(torch.from_numpy(pairs.seismic))
     for name, network in networks.items():
@@ -88,10 +88,10 @@ def test_each_network_gets_its_own_errors_on_real_held_out_pairs(tmp_path, data)
 def test_the_controls_are_what_they_say(data):
     callback = judge(data, {})
     truth, mean = data.physical_maps("test", 4), data.physical_maps("train").mean(axis=0)
-    pairs = data.held_out_pairs()
+    pairs = data.physical_pairs("test")
     np.testing.assert_array_equal(pairs.velocity_m_s, truth)
     assert callback.metrics["inversion/mean_map/mae_m_s"] == pytest.approx(np.abs(mean - truth).mean(), rel=1e-5)
-    training = data.training_pairs()
+    training = data.physical_pairs("train")
     distances = np.stack(
         [[np.linalg.norm(normal(data, a)[:, ::4] - normal(data, b)[:, ::4]) for b in training.seismic]
          for a in pairs.seismic]

@@ -54,7 +54,7 @@ def test_batches_are_normalised_on_transfer_and_read_the_same_twice(tmp_path, wi
 @pytest.mark.parametrize(("stride", "length"), [(1, 1000), (3, 334), (4, 250), (7, 143), (500, 2)])
 def test_the_time_axis_keeps_sample_zero(tmp_path, with_gathers, stride, length):
     data = make(tmp_path, time_stride=stride)
-    pairs, full = data.held_out_pairs(2), data.held_out_pairs(2, full_rate=True)
+    pairs, full = data.physical_pairs("test", 2), data.physical_pairs("test", 2, full_rate=True)
     assert data.n_time_samples == length == pairs.seismic.shape[2]
     assert data.time_step_s == pytest.approx(stride * 1e-3)
     np.testing.assert_array_equal(pairs.seismic, full.seismic[:, :, ::stride])

@@ -19,7 +19,7 @@ def test_real_pairs_are_read_as_they_are(tmp_path, with_gathers):
     data.prepare_data()
     assert data.source.kind == "real"
     assert not list((tmp_path / "cache").rglob("*.npy")), "nothing is simulated"
-    pairs = data.held_out_pairs(full_rate=True)
+    pairs = data.physical_pairs("test", full_rate=True)
     assert pairs.seismic.shape == (4, 5, 1000, 70)
     np.testing.assert_array_equal(pairs.seismic, fake_simulate(pairs.velocity_m_s))
     batch = next(iter(data.train_dataloader()))
@@ -48,7 +48,7 @@ def test_gathers_are_simulated_once_from_real_maps(tmp_path, maps_only, monkeypa
     assert layout == sorted(
         f"{part}/{kind}/{kind}1.npy" for part in ("train", "validation", "test") for kind in ("data", "model")
     )
-    pairs = data.training_pairs()
+    pairs = data.physical_pairs("train")
     np.testing.assert_array_equal(pairs.seismic, fake_simulate(pairs.velocity_m_s)[:, :, ::4])
     assert not (maps_only / "data").exists(), "nothing is written beside the data"
 
@@ -77,7 +77,7 @@ def test_synthetic_maps_where_no_folder_is_named(tmp_path):
     assert maps.min() >= 1500
     assert maps.max() <= 4500
     assert make(tmp_path, data_root=None, synthetic_seed=1).input_hashes() != data.input_hashes()
-    pairs = data.training_pairs()
+    pairs = data.physical_pairs("train")
     np.testing.assert_array_equal(pairs.seismic, fake_simulate(pairs.velocity_m_s)[:, :, ::4])
 
 
@@ -230,6 +230,6 @@ def test_the_cache_holds_what_the_exact_operator_gives(tmp_path, maps_only, monk
     monkeypatch.undo()  # the real operator
     data = make(tmp_path, n_pairs=1, n_validation_pairs=1, n_test_pairs=1)
     data.prepare_data()
-    pairs = data.held_out_pairs(full_rate=True)
+    pairs = data.physical_pairs("test", full_rate=True)
     np.testing.assert_array_equal(pairs.seismic, wave_equation.simulate_gathers(pairs.velocity_m_s))
     assert 5 < pairs.seismic.max() < 60, "raw amplitudes as in OpenFWI"

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,12 +69,6 @@ def write_wave_speed(folder: Path, wave_speed_km_s: np.ndarray, grid: Grid, fact
     np.save(content, np.ascontiguousarray(wave_speed_km_s, np.float32))
     write_bytes(folder / "wave_speed_km_s.npy", content.getvalue())
     write_json(folder / "wave_speed_km_s.json", {**description(grid), **facts})
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """summary.json of a folder of results."""
-    content: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return content
 
 
 def rms_of_events(association: "Association") -> np.ndarray:

@@ -2,8 +2,8 @@
 
 The span of the picks alone is a poor bound: it is as long as the longest travel time, and with it chains start far from
 the truth. The mean pick of a channel is the mean travel time of the events plus their mean origin time, which narrows
-the window to a second or two. Should a solution press against the window's end, the window is widened and the search
-repeated (`widened`). Back-projection needs only the loose bound (`possible_window`), which is never wrong.
+the window to a second or two (`likely_window`): that is where descents start, whose events then move freely.
+Back-projection needs only the loose bound (`possible_window`), which is never wrong.
 """
 
 import numpy as np
@@ -63,15 +63,3 @@ def origin_time_window(problem: Problem) -> Window:
         latent = np.asarray(problem.travel_times.latent_bounds).mean(axis=0)
     table, _ = time_table(problem, latent, max_nodes=13)
     return likely_window(node_times(table, most_nodes=13), pick_table(problem))
-
-
-def widened(window: Window, factor: float = 2.0) -> Window:
-    """The same centre, `factor` times as wide."""
-    centre, half = 0.5 * (window[0] + window[1]), 0.5 * (window[1] - window[0])
-    return centre - factor * half, centre + factor * half
-
-
-def presses(times_s: np.ndarray, window: Window) -> bool:
-    """Whether any of these origin times lies in the outer fiftieth of the window."""
-    edge = 0.02 * (window[1] - window[0])
-    return bool((times_s < window[0] + edge).any() or (times_s > window[1] - edge).any())

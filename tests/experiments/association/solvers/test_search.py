@@ -10,8 +10,6 @@ from experiments.association.solvers.origin_times import (
     likely_window,
     origin_time_window,
     possible_window,
-    presses,
-    widened,
 )
 from experiments.association.solvers.pick_table import PickTable, pick_table
 from experiments.association.solvers.pursuit import prune, pursue_incomplete
@@ -108,9 +106,6 @@ def test_windows_hold_the_origin_times() -> None:
         assert likely[1] - likely[0] < loose[1] - loose[0]
         assert likely[0] <= events.times_s.mean() <= likely[1]
         assert origin_time_window(problem)[0] == pytest.approx(likely[0], abs=1.0)
-    assert widened((1.0, 3.0)) == (0.0, 4.0)
-    assert presses(np.array([1.01, 2.0]), (1.0, 3.0))
-    assert not presses(np.array([1.5, 2.0]), (1.0, 3.0))
 
 
 def test_evidence_is_the_laplace_approximation_of_a_posterior() -> None:
