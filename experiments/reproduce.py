@@ -145,6 +145,8 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 def _main_of(program: str) -> Any:
     module = importlib.import_module(program)
+    if hasattr(module, "__path__"):  # a package: what `python -m` runs of it
+        module = importlib.import_module(f"{program}.__main__")
     if program == "experiments.ubdiff":  # its `main` is the one that all papers share
         return lambda arguments: module.main(module.EXPERIMENT, arguments)
     return module.main

@@ -16,6 +16,7 @@ def test_every_shipped_reference_can_be_read_and_says_what_it_was_made_from():
         content = yaml.safe_load((reproduce.REFERENCES / f"{name}.yaml").read_text())
         assert len(content["git_revision"]) >= 40
         for run in read_reference(name):
+            assert callable(reproduce._main_of(run.program))
             assert run.values
             assert all(value.relative or value.absolute for value in run.values)
             assert all(value.value != 0.0 for value in run.values), "a value that nobody has written"
