@@ -7,6 +7,7 @@ process begins with that of the one it was started from, so that started from a 
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -66,8 +67,8 @@ def measure(
     stopped = ""
     if status == _STOPPED_BY_THE_CLOCK:
         stopped = f"{timeout_s:g} s"
-    elif limit_cpu_s is not None and status < 0 and cpu_s >= 0.95 * limit_cpu_s:
-        stopped = f"{limit_cpu_s:g} CPU-s"
+    elif status == -signal.SIGXCPU or (limit_cpu_s is not None and status < 0 and cpu_s >= 0.95 * limit_cpu_s):
+        stopped = f"{limit_cpu_s or cpu_s:g} CPU-s"
     return Measured(status, stopped, cpu_s, float(content["peak_mb"]), lines)
 
 
