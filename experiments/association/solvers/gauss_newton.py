@@ -37,7 +37,7 @@ EXACT_S = 1e-5
 """A loss below this is rounding: the solution is taken as it is."""
 ENOUGH_EXPLAINED = 0.85
 """Of the picks, or of the arrivals that events should have: a wave speed that leaves more unexplained is not the true
-one. Solutions are far from it on either side: .95 and more, or .75 and less."""
+one. Of ten solves the right ones explained .93 and more of the picks, the others .8 and less."""
 
 
 @dataclass(frozen=True)
