@@ -2,16 +2,20 @@
 
 A reflected wave arrives when it has travelled from the source to a reflector and on to the receiver. A decoder that has
 nothing but the co-latent must learn that from a few hundred pairs. This one reads the decoded map v' = D_v(W_v z)
-beside z'_s and sums, as Kirchhoff modelling does, over the points at which v' changes downwards,
+beside z'_s and sums, as Kirchhoff modelling does, over the pieces of the surfaces at which v' changes,
 
-    d(s, r, t) = sum_points R a_s a_r  [ sum_k c_k(s, r) w_k(t - tau_s - tau_r) ]
+    d(s, r, t) = sum_points w b_s b_r q_sr  [ sum_k c_k(s, r) w_k(t - tau_s - tau_r) ]
 
-with the reflection coefficient R = (v_below - v_above) / (v_below + v_above). Times tau of one leg are those of a
-straight ray in the layered medium that it crosses (shifted hyperbola: Castle 1994, Geophysics 59, 983-999), plus a
-learned correction; learned too are the amplitudes a, the responses c_k of a point to a pair of legs (angles, local dip,
-velocities and the latent decide), and the wavelets w_k. It simulates nothing: one scattering, no multiples, and
-everything in the sum that is a number and not a time is trained on the n pairs. That is a deviation from the paper,
-whose D_s is a transformer (`seismic_decoder`, kept) that reads the latent alone.
+with a piece's weight w, the obliquity q_sr = (cos n_s + cos n_r) / 2 of both legs to its normal, and responses
+
+    c_k = A_k R_0 + B_k Re R(i) + C_k Im R(i)
+
+of R_0 = (v_below - v_above) / (v_below + v_above) and the plane-wave reflection coefficient R(i) at half the angle
+between the legs, which beyond the critical angle turns the wavelet. Times tau of one leg are those of rays that bend
+(`one_way_times`), plus a learned correction; learned too are the amplitudes b of the legs, the A_k, B_k and C_k
+(angles, dip, velocities and the latent decide), and the wavelets w_k. It simulates nothing: one scattering, no
+multiples, and everything in the sum that is a number and not a time is trained on the n pairs. That is a deviation from
+the paper, whose D_s is a transformer (`seismic_decoder`, kept) that reads the latent alone.
 
 The output is the reflections in raw amplitude, to which the exact direct wave is added. No gradient runs into the map.
 """
@@ -22,7 +26,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.ubdiff.geometry import PEAK_FREQUENCY_HZ, SHOT_COLUMNS, TIME_STEPS_MS, WAVELET_DELAY_S
-from lightning_modules.ubdiff.rays import N_LEG_FEATURES, Legs, legs_of
+from lightning_modules.ubdiff.rays import N_LEG_FEATURES, Legs, Medium, legs_of, medium_of
+from lightning_modules.ubdiff.reflection_coefficient import reflection_coefficient
 
 BIN_S = 0.004
 """Time step in which arrivals are collected: an eighth of the shortest period of note."""
@@ -33,8 +38,6 @@ N_BLOCKS = 5
 N_BINS = N_BLOCKS * BLOCK_BINS + 2 * HALF_TAPS + 2
 """Two more than are read: they take what arrives after the end of the gather."""
 N_WAVELETS = 4
-COLUMN_STEP = 3
-"""Points of every third column stand for their neighbours: 30 m are less than half of most wavelengths."""
 MAPS_AT_ONCE = 2
 TIME_CORRECTION_S = 0.002
 N_RECEIVERS = 70
@@ -63,7 +66,10 @@ class KirchhoffDecoder(nn.Module):
         self.latent_shift = nn.Linear(latent_dim, hidden, bias=False)
         nn.init.zeros_(self.latent_shift.weight)
         self.leg_out = nn.Linear(hidden, 2 * width + 2)
-        self.response = nn.Linear(width, N_WAVELETS)
+        self.response = nn.Linear(width, 3 * N_WAVELETS)  # A_k, B_k, C_k
+        with torch.no_grad():  # begin with R_0 and one wavelet, and near the right size
+            self.response.weight.mul_(0.3)
+            self.response.bias.copy_(torch.eye(3 * N_WAVELETS)[0])
         self.wavelets = nn.Parameter(_starting_wavelets())
         # One block of output times reads BLOCK_BINS + 2 HALF_TAPS bins: a Toeplitz matrix, the same for all blocks.
         offset = torch.arange(BLOCK_BINS + 2 * HALF_TAPS)[:, None] - torch.arange(BLOCK_BINS)
@@ -78,13 +84,15 @@ class KirchhoffDecoder(nn.Module):
         Returns:
             Reflections `(batch, shot, time, receiver)`.
         """
-        # A few maps at a time: what they need is then small enough to be kept and used again.
-        parts = zip(*(torch.split(each, MAPS_AT_ONCE) for each in (latent, velocity)), strict=True)
-        return torch.cat([self._reflections(*part) for part in parts])
-
-    def _reflections(self, latent: Tensor, velocity: Tensor) -> Tensor:
         with torch.no_grad():
-            legs = legs_of(velocity.detach(), self.least_reflection, COLUMN_STEP)
+            medium = medium_of(velocity.detach())
+        # A few maps at a time: what they need is then small enough to be kept and used again.
+        parts = zip(*(torch.split(each, MAPS_AT_ONCE) for each in (latent, *medium)), strict=True)
+        return torch.cat([self._reflections(first, Medium(*rest)) for first, *rest in parts])
+
+    def _reflections(self, latent: Tensor, medium: Medium) -> Tensor:
+        with torch.no_grad():
+            legs = legs_of(medium, self.least_reflection)
         collected = self._collect(legs, latent)
         matrix = (self.wavelets[:, self.tap] * self.tap_is_inside).permute(1, 0, 2).flatten(0, 1)
         blocks = collected.unfold(1, len(matrix), BLOCK_BINS * N_WAVELETS)  # (trace, block, bin * wavelet)
@@ -99,8 +107,11 @@ class KirchhoffDecoder(nn.Module):
         time = legs.time_s + TIME_CORRECTION_S * out[..., -1]
         amplitude = (1.0 + 0.3 * out[..., -2]) / (legs.time_s + 0.03).sqrt()
         both = out[:, shots, None, :width] + out[:, None, :, width : 2 * width]  # (point, shot, receiver, width)
-        responses = self.response(torch.relu(both)).flatten(0, 2)
-        scale = amplitude[:, shots, None] * (amplitude * legs.reflection[:, None])[:, None, :]
+        learned = self.response(torch.relu(both)).unflatten(-1, (3, N_WAVELETS))
+        with torch.no_grad():
+            known = self._known_responses(legs)
+        responses = torch.einsum("psrc,psrck->psrk", known, learned).flatten(0, 2)
+        scale = amplitude[:, shots, None] * amplitude[:, None, :]
         bins = (time[:, shots, None] + time[:, None, :]) / BIN_S + (WAVELET_DELAY_S / BIN_S + HALF_TAPS)
         bins = bins.clamp(0.0, N_BINS - 1.5)  # what comes too late goes where nobody reads
         below = bins.detach().floor()
@@ -112,6 +123,17 @@ class KirchhoffDecoder(nn.Module):
         collected = collected.index_add(0, row + 1, responses * later.flatten()[:, None])
         by_trace: Tensor = collected.view(-1, N_BINS * N_WAVELETS)
         return by_trace
+
+    def _known_responses(self, legs: Legs) -> Tensor:
+        """Weight and obliquity times R_0, Re R and Im R, `(point, shot, receiver, 3)`."""
+        shots, sine, cosine, normal = self.shots, legs.sine, legs.cosine, legs.normal_cosine
+        cosine_between = sine[:, shots, None] * sine[:, None] + cosine[:, shots, None] * cosine[:, None]
+        incidence = (0.5 * (1.0 + cosine_between)).clamp(1e-6, 1.0).sqrt()
+        v_above, v_below = legs.v_above[:, None, None], legs.v_below[:, None, None]
+        oblique = 0.5 * (normal[:, shots, None] + normal[:, None]).clamp(min=0.0) * legs.weight[:, None, None]
+        real, imaginary = reflection_coefficient(incidence, v_above, v_below)
+        normal_incidence = ((v_below - v_above) / (v_below + v_above)).expand_as(real)
+        return torch.stack((normal_incidence, real, imaginary), dim=-1) * oblique[..., None]
 
 
 def _starting_wavelets() -> Tensor:
@@ -126,7 +148,7 @@ def _starting_wavelets() -> Tensor:
     wavelets[0] += torch.fft.irfft(spectrum * half_derivative, n)[: len(ricker)]
     wavelets[1] += torch.fft.irfft(1j * spectrum * half_derivative, n)[: len(ricker)]
     wavelets[2] += ricker
-    return wavelets
+    return 0.06 * wavelets  # at which the sum is about as loud as the reflections
 
 
 def _resampling(n_time: int) -> Tensor:
