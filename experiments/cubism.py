@@ -17,7 +17,7 @@ from experiments.cubism_methods import ALL, DEFAULT, METHODS, read_method
 from experiments.cubism_report import FIGURES, METRICS
 from experiments.cubism_stages import STAGES
 from experiments.errors import SettingsError
-from experiments.experiment import Experiment, Link, Shorthand
+from experiments.experiment import COMMON_SHORTHANDS, Experiment, Link, Shorthand
 from experiments.terminal import EXIT_USAGE
 
 SOURCE, TARGET = "data.source", "data.target"
@@ -49,10 +49,7 @@ EXPERIMENT = Experiment(
             "folder with the volcanoes' files; without it, synthetic twins",
             lambda v: {"data.data_root": v},
         ),
-        Shorthand("cache_root", "folder for what is made once (default: cache)", lambda v: {"data.cache_root": v}),
-        Shorthand("seed", "seed of the run (default: 0)", lambda v: {"seed_everything": int(v)}),
-        Shorthand("devices", "processes or GPUs per node", lambda v: {"trainer.devices": v if v == "auto" else int(v)}),
-        Shorthand("nodes", "nodes, each with that many devices", lambda v: {"trainer.num_nodes": int(v)}),
+        *COMMON_SHORTHANDS,
     ),
     links=(
         Link("seed_everything", "data.seed"),

@@ -78,6 +78,14 @@ class Shorthand:
     is_flag: bool = False
 
 
+COMMON_SHORTHANDS = (
+    Shorthand("cache_root", "folder for what is made once (default: cache)", lambda v: {"data.cache_root": v}),
+    Shorthand("seed", "seed of the run (default: 0)", lambda v: {"seed_everything": int(v)}),
+    Shorthand("devices", "processes or GPUs per node", lambda v: {"trainer.devices": v if v == "auto" else int(v)}),
+    Shorthand("nodes", "nodes, each with that many devices", lambda v: {"trainer.num_nodes": int(v)}),
+)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """One paper's experiment.

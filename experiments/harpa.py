@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from experiments import program
 from experiments.errors import SettingsError
-from experiments.experiment import Experiment, Link, Shorthand, Stage
+from experiments.experiment import COMMON_SHORTHANDS, Experiment, Link, Shorthand, Stage
 from experiments.harpa_report import FIGURES, METRICS
 from experiments.harpa_stages import KNOWN, UNKNOWN, VARIANTS, variant_of
 from experiments.settings import last_value, nested, parse_options, read_yaml
@@ -33,10 +33,7 @@ EXPERIMENT = Experiment(
             "folder with overthrust_32.npy; without it, a synthetic model that is like it",
             lambda v: {"data.data_root": v},
         ),
-        Shorthand("cache_root", "folder for what is made once (default: cache)", lambda v: {"data.cache_root": v}),
-        Shorthand("seed", "seed of the run (default: 0)", lambda v: {"seed_everything": int(v)}),
-        Shorthand("devices", "processes or GPUs per node", lambda v: {"trainer.devices": v if v == "auto" else int(v)}),
-        Shorthand("nodes", "nodes, each with that many devices", lambda v: {"trainer.num_nodes": int(v)}),
+        *COMMON_SHORTHANDS,
     ),
     links=(
         Link("model.n_stations", "data.n_stations"),

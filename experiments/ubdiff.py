@@ -5,10 +5,10 @@ python -m experiments.ubdiff run --dataset FlatVel-A --preset tiny --seed 0 --da
 
 import sys
 
-from experiments.experiment import Experiment, Link, Shorthand
+from experiments.experiment import COMMON_SHORTHANDS, Experiment, Link, Shorthand
 from experiments.program import main
 from experiments.ubdiff_figures import FIGURES, METRICS
-from experiments.ubdiff_stages import VARIANTS
+from experiments.ubdiff_stages import DENOISER_SETTINGS, SEISMIC_DECODER_SETTINGS, VARIANTS
 
 
 def n_time_samples(time_stride: int) -> int:
@@ -41,10 +41,7 @@ EXPERIMENT = Experiment(
         Shorthand(
             "data_root", "folder with OpenFWI's files; without it, synthetic data", lambda v: {"data.data_root": v}
         ),
-        Shorthand("cache_root", "folder for what is made once (default: cache)", lambda v: {"data.cache_root": v}),
-        Shorthand("seed", "seed of the run (default: 0)", lambda v: {"seed_everything": int(v)}),
-        Shorthand("devices", "processes or GPUs per node", lambda v: {"trainer.devices": v if v == "auto" else int(v)}),
-        Shorthand("nodes", "nodes, each with that many devices", lambda v: {"trainer.num_nodes": int(v)}),
+        *COMMON_SHORTHANDS,
         Shorthand("full_rate", "keep OpenFWI's 1 ms sampling", lambda _: {"data.time_stride": 1}, is_flag=True),
     ),
     links=(
@@ -62,15 +59,8 @@ EXPERIMENT = Experiment(
         "data.time_stride",
         "model.latent_dim",
         "model.velocity_",
-        "model.seismic_",
-        "model.cnn_",
-        "model.single_token_",
-        "model.kirchhoff_",
-        "model.direct_wave",
-        "model.denoiser",
-        "model.unet_",
-        "model.prediction",
-        "model.n_diffusion_steps",
+        *SEISMIC_DECODER_SETTINGS,
+        *DENOISER_SETTINGS,
     ),
     metrics=METRICS,
     figures=FIGURES,

@@ -23,20 +23,17 @@ DENOISER = ("networks.denoiser.", "networks.averaged_denoiser.", "networks.laten
 
 # Settings of networks and data that the early stages have nothing to do with.
 _SAMPLING = ("model.sampler", "model.n_sampling_steps", "model.n_refinements", "data.n_generated", "data.n_test_pairs")
-_DENOISING = (
-    "model.denoiser",
-    "model.unet_",
-    "model.prediction",
-    "model.n_diffusion_steps",
-    "model.ema_decay",
-    *_SAMPLING,
-)
-_SEISMIC = (
+SEISMIC_DECODER_SETTINGS = (
     "model.seismic_",
     "model.cnn_",
     "model.single_token_",
     "model.kirchhoff_",
     "model.direct_wave",
+)
+DENOISER_SETTINGS = ("model.denoiser", "model.unet_", "model.prediction", "model.n_diffusion_steps")
+_DENOISING = (*DENOISER_SETTINGS, "model.ema_decay", *_SAMPLING)
+_SEISMIC = (
+    *SEISMIC_DECODER_SETTINGS,
     "model.n_time",
     "model.amplitude_weight",
     "model.freeze",
