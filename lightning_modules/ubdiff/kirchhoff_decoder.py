@@ -58,7 +58,7 @@ class KirchhoffDecoder(nn.Module):
     tap: Tensor
     tap_is_inside: Tensor
 
-    def __init__(self, latent_dim: int, n_time: int, width: int = 16, least_reflection: float = 4e-3) -> None:
+    def __init__(self, latent_dim: int, n_time: int, width: int = 16, least_reflection: float = 8e-3) -> None:
         super().__init__()
         self.n_time, self.width, self.least_reflection = n_time, width, least_reflection
         hidden = 2 * width
