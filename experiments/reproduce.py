@@ -191,7 +191,8 @@ def _write_reference(name: str, run_root: Path) -> None:
         found = found_in(run_root / run["results"])
         for key, entry in run["values"].items():
             if key in found:
-                entry["value"] = float(f"{found[key]:.6g}")
+                value = float(found[key])
+                entry["value"] = value if value.is_integer() else float(f"{value:.6g}")  # counts to the last digit
     content["git_revision"] = git_revision()
     write_text(path, "\n".join(comments) + "\n" + yaml.safe_dump(content, sort_keys=False))
 

@@ -43,7 +43,7 @@ def reference(tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "REFERENCES", tmp_path / "reference")
     (tmp_path / "reference").mkdir()
     run = {"program": "experiments.nothing", "arguments": ["run"], "results": "paper/run/metrics.json"}
-    values = {"field/rmse": {"value": 2.0, "relative": 0.1}, "nested.count": {"value": 3.0, "absolute": 0.5}}
+    values = {"field/rmse": {"value": 2.0, "relative": 0.1}, "nested.count": {"value": 4533248.0, "absolute": 0.5}}
     content = {"git_revision": "", "runs": [{**run, "values": values}]}
     (tmp_path / "reference" / "paper-tiny.yaml").write_text("# kept\n" + yaml.safe_dump(content))
     return tmp_path
@@ -52,7 +52,7 @@ def reference(tmp_path, monkeypatch):
 def results(folder: Path, rmse: float) -> None:
     path = folder / "runs" / "paper" / "run" / "metrics.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"field/rmse": rmse, "nested": {"count": 3}}))
+    path.write_text(json.dumps({"field/rmse": rmse, "nested": {"count": 4533248}}))
 
 
 def compare(folder: Path, *more: str) -> int:
