@@ -93,10 +93,10 @@ def test_a_gradual_change_is_one_point_in_its_middle() -> None:
 
 def test_a_step_between_two_larger_ones_joins_the_larger() -> None:
     found = legs(layered((0, 2000.0), (30, 2300.0), (31, 2350.0), (32, 2800.0)))
-    n = 3 + (69 + 2 * MARGIN) // NODE_STEP
     pairs = sorted({(float(a), float(b)) for a, b in zip(found.v_above, found.v_below, strict=True)})
     assert pairs == [(2000.0, 2300.0), (2300.0, 2800.0)]
-    assert len(found.sample) <= 2 * n
+    columns = range((MARGIN + 1) % NODE_STEP, 70 + 2 * MARGIN, NODE_STEP)
+    assert len(found.sample) == 2 * len(columns)
 
 
 def test_opposite_changes_do_not_join() -> None:
