@@ -38,7 +38,12 @@ N_BLOCKS = 5
 N_BINS = N_BLOCKS * BLOCK_BINS + 2 * HALF_TAPS + 2
 """Two more than are read: they take what arrives after the end of the gather."""
 N_WAVELETS = 4
+TIMED_AT_ONCE = 16
+"""Maps whose waves are marched together."""
 MAPS_AT_ONCE = 2
+"""Maps whose arrivals are collected together."""
+POINTS_AT_ONCE = 128
+"""Points whose pairs of legs are worked on together: few enough for a processor's cache."""
 TIME_CORRECTION_S = 0.002
 N_RECEIVERS = 70
 
@@ -84,48 +89,84 @@ class KirchhoffDecoder(nn.Module):
         Returns:
             Reflections `(batch, shot, time, receiver)`.
         """
-        with torch.no_grad():
-            medium = medium_of(velocity.detach())
-        # A few maps at a time: what they need is then small enough to be kept and used again.
-        parts = zip(*(torch.split(each, MAPS_AT_ONCE) for each in (latent, *medium)), strict=True)
-        return torch.cat([self._reflections(first, Medium(*rest)) for first, *rest in parts])
+        parts = []
+        both = (torch.split(each.float(), TIMED_AT_ONCE) for each in (latent, velocity.detach()))
+        # Waves cancel in the sum, which takes all digits that float32 has, whatever the precision of the trainer.
+        with torch.autocast(latent.device.type, enabled=False):
+            for some, maps in zip(*both, strict=True):
+                with torch.no_grad():
+                    medium = medium_of(maps)
+                few = zip(*(torch.split(each, MAPS_AT_ONCE) for each in (some, *medium)), strict=True)
+                parts += [self._reflections(first, Medium(*rest)) for first, *rest in few]
+        return torch.cat(parts)
 
     def _reflections(self, latent: Tensor, medium: Medium) -> Tensor:
         with torch.no_grad():
             legs = legs_of(medium, self.least_reflection)
         collected = self._collect(legs, latent)
-        matrix = (self.wavelets[:, self.tap] * self.tap_is_inside).permute(1, 0, 2).flatten(0, 1)
-        blocks = collected.unfold(1, len(matrix), BLOCK_BINS * N_WAVELETS)  # (trace, block, bin * wavelet)
-        traces = (blocks.reshape(-1, len(matrix)) @ matrix).view(-1, N_BLOCKS * BLOCK_BINS) @ self.resample
+        matrix = (self.wavelets[:, self.tap] * self.tap_is_inside).flatten(0, 1)  # (wavelet * bin, time of a block)
+        blocks = collected.unfold(2, BLOCK_BINS + 2 * HALF_TAPS, BLOCK_BINS)[:, :, :N_BLOCKS].permute(1, 2, 0, 3)
+        traces = (blocks.reshape(-1, len(matrix)) @ matrix).view(-1, N_BLOCKS * BLOCK_BINS)
+        if self.resample.numel():
+            traces = traces @ self.resample
         return traces.view(len(latent), len(SHOT_COLUMNS), N_RECEIVERS, -1).transpose(2, 3)
 
     def _collect(self, legs: Legs, latent: Tensor) -> Tensor:
-        """Add up the points' responses at their times, `(batch * shot * receiver, bin * wavelet)`."""
-        width, shots = self.width, self.shots
+        """Add up the points' responses at their times, `(wavelet, batch * shot * receiver, bin)`."""
         shift = self.latent_shift(latent)[legs.sample][:, None]
-        out = self.leg_out(nn.functional.gelu(self.leg(legs.features) + shift))  # (point, column, ...)
+        hidden = nn.functional.gelu(self.leg(legs.features) + shift)  # (point, column, ...)
+        # The first outputs are of legs as a source's, and wanted at the sources only.
+        sizes = [self.width, self.width + 2]
+        weights, biases = (torch.split(each, sizes) for each in (self.leg_out.weight, self.leg_out.bias))
+        of_source = nn.functional.linear(hidden[:, self.shots], weights[0], biases[0])
+        out = nn.functional.linear(hidden, weights[1], biases[1])
         time = legs.time_s + TIME_CORRECTION_S * out[..., -1]
         amplitude = (1.0 + 0.3 * out[..., -2]) / (legs.time_s + 0.03).sqrt()
-        both = out[:, shots, None, :width] + out[:, None, :, width : 2 * width]  # (point, shot, receiver, width)
-        learned = self.response(torch.relu(both)).unflatten(-1, (3, N_WAVELETS))
+        n_traces = len(latent) * len(SHOT_COLUMNS) * N_RECEIVERS
+        collected = amplitude.new_zeros(N_WAVELETS, n_traces * N_BINS)
+        of_legs = (of_source, out[..., : self.width], time, amplitude, *legs)
+        few = zip(*(torch.split(each, POINTS_AT_ONCE) for each in of_legs), strict=True)
+        for sources, receivers, times, amplitudes, *its_legs in few:
+            row, responses, later = self._pairs(sources, receivers, times, amplitudes, Legs(*its_legs))
+            at_later = responses * later
+            row = row.expand(N_WAVELETS, -1)
+            collected = collected.scatter_add_(1, row, responses - at_later).scatter_add_(1, row + 1, at_later)
+        return collected.view(N_WAVELETS, n_traces, N_BINS)
+
+    def _pairs(
+        self, of_source: Tensor, of_receiver: Tensor, time: Tensor, amplitude: Tensor, legs: Legs
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Responses to all pairs of a leg from a source and one to a receiver, of some points.
+
+        Args:
+            of_source: Of the legs from the sources, `(point, shot, width)`.
+            of_receiver: Of the legs to the receivers, `(point, receiver, width)`.
+            time: Of the legs, s, `(point, column)`.
+            amplitude: The same.
+            legs: The points' legs.
+
+        Returns:
+            Where a response arrives, as a place in the traces' bins, int64 `(pair,)`; responses `(wavelet, pair)`; the
+            share that belongs to the bin that follows, `(pair,)`.
+        """
+        shots = self.shots
+        both = torch.relu_(of_source[:, :, None] + of_receiver[:, None])
+        learned = self.response.weight @ both.view(-1, self.width).T  # (A_k, B_k and C_k, pair)
         with torch.no_grad():
-            known = self._known_responses(legs)
-        responses = torch.einsum("psrc,psrck->psrk", known, learned).flatten(0, 2)
-        scale = amplitude[:, shots, None] * amplitude[:, None, :]
+            known = self._known_responses(legs).flatten(1)
+        known = known * (amplitude[:, shots, None] * amplitude[:, None]).flatten()
+        responses = self.response.bias.view(3, N_WAVELETS).T @ known
+        for one, of_one in zip(known, torch.split(learned, N_WAVELETS), strict=True):
+            responses = torch.addcmul(responses, one, of_one)
         bins = (time[:, shots, None] + time[:, None, :]) / BIN_S + (WAVELET_DELAY_S / BIN_S + HALF_TAPS)
         bins = bins.clamp(0.0, N_BINS - 1.5)  # what comes too late goes where nobody reads
         below = bins.detach().floor()
-        later = scale * (bins - below)  # the share of the later of two neighbouring bins
-        pair = torch.arange(len(shots) * N_RECEIVERS, device=latent.device).view(len(shots), N_RECEIVERS)
-        row = ((legs.sample[:, None, None] * pair.numel() + pair) * N_BINS + below.long()).flatten()
-        collected = scale.new_zeros(len(latent) * pair.numel() * N_BINS, N_WAVELETS)
-        collected = collected.index_add(0, row, responses * (scale - later).flatten()[:, None])
-        collected = collected.index_add(0, row + 1, responses * later.flatten()[:, None])
-        by_trace: Tensor = collected.view(-1, N_BINS * N_WAVELETS)
-        return by_trace
+        trace = torch.arange(len(shots) * N_RECEIVERS, device=time.device).view(len(shots), N_RECEIVERS)
+        row = (legs.sample[:, None, None] * trace.numel() + trace) * N_BINS + below.long()
+        return row.flatten(), responses, (bins - below).flatten()
 
     def _known_responses(self, legs: Legs) -> Tensor:
-        """Weight and obliquity times R_0, Re R and Im R, `(point, shot, receiver, 3)`."""
+        """Weight and obliquity times R_0, Re R and Im R, `(3, point, shot, receiver)`."""
         shots, sine, cosine, normal = self.shots, legs.sine, legs.cosine, legs.normal_cosine
         cosine_between = sine[:, shots, None] * sine[:, None] + cosine[:, shots, None] * cosine[:, None]
         incidence = (0.5 * (1.0 + cosine_between)).clamp(1e-6, 1.0).sqrt()
@@ -133,7 +174,7 @@ class KirchhoffDecoder(nn.Module):
         oblique = 0.5 * (normal[:, shots, None] + normal[:, None]).clamp(min=0.0) * legs.weight[:, None, None]
         real, imaginary = reflection_coefficient(incidence, v_above, v_below)
         normal_incidence = ((v_below - v_above) / (v_below + v_above)).expand_as(real)
-        return torch.stack((normal_incidence, real, imaginary), dim=-1) * oblique[..., None]
+        return torch.stack((normal_incidence, real, imaginary)) * oblique
 
 
 def _starting_wavelets() -> Tensor:
@@ -152,8 +193,10 @@ def _starting_wavelets() -> Tensor:
 
 
 def _resampling(n_time: int) -> Tensor:
-    """Matrix from bins of 4 ms to a gather's own times, `(bin, n_time)`: a windowed sinc, exact where they agree."""
+    """Matrix from bins to a gather's times, `(bin, n_time)`, a windowed sinc; empty where both are the same."""
     stride_ms = -(-TIME_STEPS_MS // n_time)  # the data keep every so-many-th millisecond
+    if n_time == N_BLOCKS * BLOCK_BINS and stride_ms == 1000 * BIN_S:
+        return torch.zeros(0, 0)
     wanted = torch.arange(n_time, dtype=torch.float64) * stride_ms / (1000.0 * BIN_S)
     distance = wanted - torch.arange(N_BLOCKS * BLOCK_BINS, dtype=torch.float64)[:, None]
     reach = 8.0

@@ -87,8 +87,10 @@ class PairGenerator(nn.Module):
             return seismic
         if velocity is None:
             velocity = self.decode_velocity(latent)
-        seismic = self.direct_wave(velocity) + self.decode_reflections(latent, velocity)
-        return to_normalised(seismic, *self.log_range).contiguous()
+        both = (self.decode_reflections(latent, velocity), self.direct_wave(velocity))
+        # A few gathers at a time, which a processor's cache holds.
+        few = zip(*(each.split(2) for each in both), strict=True)
+        return torch.cat([to_normalised(reflections + direct, *self.log_range) for reflections, direct in few])
 
     def decode_reflections(self, latent: Tensor, velocity: Tensor) -> Tensor:
         """What the seismic decoder adds to the direct wave, in raw amplitude; shapes as in `decode_seismic`."""
@@ -121,7 +123,7 @@ class PairGenerator(nn.Module):
         start = noise.draw().to(power.device)
 
         def denoise(x: Tensor, step: int) -> Tensor:
-            steps = torch.full((len(x),), step, device=x.device)
+            steps = torch.full((1,), step, device=x.device)  # one for all samples
             return self.diffusion.predict_sample(self.averaged_denoiser, x, steps)
 
         if sampler == "ddpm":

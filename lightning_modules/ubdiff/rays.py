@@ -17,7 +17,6 @@ SLOWEST_M_S, FASTEST_M_S = 500.0, 8000.0
 MARGIN = 27
 """Columns beyond either side of the map that reflect too. The medium goes on there as it is at the side, and a sum that
 ended with the map would add the diffraction of an edge that is not there; it is let fade out instead."""
-MAPS_AT_ONCE = 16
 SMOOTHING_CELLS = 1.5
 """Width of the Gaussian over which the direction of an interface is taken."""
 
@@ -87,8 +86,8 @@ def medium_of(velocity: Tensor) -> Medium:
     inside = (VELOCITY_CENTRE_M_S + VELOCITY_HALF_RANGE_M_S * velocity[:, 0]).clamp(SLOWEST_M_S, FASTEST_M_S)
     speed = nn.functional.pad(inside, (MARGIN, MARGIN), mode="replicate")
     nodes, sources = _nodes(speed)
-    times = [one_way_times(some, sources, nodes) for some in torch.split(speed, MAPS_AT_ONCE)]
-    return Medium(speed, torch.cat(times).square().transpose(2, 3).contiguous(), *_smoothed_slopes(speed))
+    squared_times = one_way_times(speed, sources, nodes).square()
+    return Medium(speed, squared_times, *_smoothed_slopes(speed))
 
 
 def legs_of(medium: Medium, least_reflection: float) -> Legs:

@@ -133,6 +133,15 @@ def test_every_weight_learns_and_the_map_does_not() -> None:
     assert latent.grad is not None
 
 
+def test_half_precision_elsewhere_leaves_the_sum_as_it_is() -> None:
+    torch.manual_seed(0)
+    decoder = KirchhoffDecoder(4, 250)
+    latent, velocity = torch.randn(2, 4), layered((0, 2000.0), (30, 3000.0), n=2)
+    whole = decoder(latent, velocity)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(decoder(latent, velocity), whole)
+
+
 def test_a_source_at_the_side_of_the_map_sees_a_whole_reflector(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over a flat reflector the trace above the source is the same in the middle of the map and at its side."""
 

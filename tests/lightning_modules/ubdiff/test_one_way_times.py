@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.ubdiff.one_way_times import NODE_STEP, one_way_times
+from lightning_modules.ubdiff.one_way_times import NODE_STEP
+from lightning_modules.ubdiff.one_way_times import one_way_times as times_by_node
 
 NODES = torch.arange(1, 70, NODE_STEP)
 SOURCES = NODES[4:20]
@@ -16,6 +17,11 @@ DEPTH_M = 5.0 + 10.0 * torch.arange(68)
 
 def offsets_m() -> Tensor:
     return 10.0 * (NODES - SOURCES[:, None]).float()
+
+
+def one_way_times(speed: Tensor, sources: Tensor, nodes: Tensor) -> Tensor:
+    """`(map, interface, source, node)`."""
+    return times_by_node(speed, sources, nodes).transpose(2, 3)
 
 
 def test_a_homogeneous_medium_has_straight_rays() -> None:
@@ -95,3 +101,16 @@ def test_a_map_has_the_same_times_in_any_company() -> None:
     for sample in range(3):
         alone = one_way_times(speed[sample : sample + 1], SOURCES, NODES)
         torch.testing.assert_close(together[sample : sample + 1], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_threads_do_not_matter() -> None:
+    torch.manual_seed(0)
+    speed = 1500.0 + 3000.0 * torch.rand(3, 70, 70)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = one_way_times(speed, SOURCES, NODES)
+        torch.set_num_threads(2)
+        assert torch.equal(one_way_times(speed, SOURCES, NODES), alone)
+    finally:
+        torch.set_num_threads(before)
