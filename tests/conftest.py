@@ -1,6 +1,7 @@
 """What all tests share: no network, no W&B unless asked for, one thread."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 # Sums depend on the number of threads; and test processes that share the cores must not fight for them. Set before any
@@ -15,6 +16,22 @@ torch.set_num_threads(1)
 
 TESTS = Path(__file__).parent
 SHARED_DATA = TESTS.parent.parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests begin with the longest, of the minutes in their marks: begun last it would leave the other core idle.
+
+    Tests of one `xdist_group`, which share what is made once a file, count together.
+    """
+
+    def group(item: pytest.Item) -> str:
+        mark = item.get_closest_marker("xdist_group")
+        return mark.args[0] if mark else item.nodeid
+
+    minutes: Counter[str] = Counter()
+    for item in items:
+        minutes[group(item)] += max((mark.kwargs.get("minutes", 0) for mark in item.iter_markers("slow")), default=0)
+    items.sort(key=lambda item: -minutes[group(item)])
 
 
 @pytest.fixture(autouse=True)

@@ -15,10 +15,10 @@ OPTIONS = {
     "cubism": ["--transfer.trainer.max_epochs", "8"],
 }
 
-pytestmark = pytest.mark.slow
+MINUTES = {"ubdiff": 4.5, "harpa": 2, "cubism": 1}
 
 
-@pytest.mark.parametrize("paper", list(OPTIONS))
+@pytest.mark.parametrize("paper", [pytest.param(p, marks=pytest.mark.slow(minutes=MINUTES[p])) for p in OPTIONS])
 def test_three_kills_in_each_stage_change_nothing(paper, tmp_path):
     runs = Runs(paper, tmp_path, *OPTIONS[paper])
     runs.finish("whole")

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SWEEPS = ROOT / "experiments" / "sweeps"
 SMOKE = {"ubdiff": "smoke.yaml", "harpa": "smoke_harpa.yaml", "cubism": "smoke_cubism.yaml"}
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=1)
 
 
 class Agents:

@@ -9,7 +9,8 @@ from experiments.catalogue_comparison import rising_rates
 from experiments.catalogue_comparison.program import main
 from experiments.catalogue_comparison.tools import StoppedError
 
-pytestmark = pytest.mark.slow  # the simulator's medium of three dimensions, and programs of their own
+# The simulator's medium of three dimensions, and programs of their own.
+pytestmark = [pytest.mark.slow(minutes=0.4), pytest.mark.xdist_group("catalogue comparison")]
 
 
 @pytest.fixture(autouse=True, scope="module")
