@@ -56,7 +56,7 @@ test: setup  ## the fast tests, a few minutes
 	$(PY) -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: setup  ## the slow tests: several processes, kill and resume
-	$(PY) -m pytest -m slow -n auto --dist loadgroup --no-loadscope-reorder --durations 25
+	$(PY) -m pytest -m slow -n auto --dist loadfile --no-loadscope-reorder --durations 25
 
 smoke: setup  ## end-to-end runs on tiny synthetic data, some two minutes
 	$(PY) -m experiments.ubdiff run --preset tiny --config tests/smoke.yaml --name smoke --run_root $(RUNS) --cache_root $(CACHE)

@@ -19,19 +19,11 @@ SHARED_DATA = TESTS.parent.parent / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests begin with the longest, of the minutes in their marks: begun last it would leave the other core idle.
-
-    Tests of one `xdist_group`, which share what is made once a file, count together.
-    """
-
-    def group(item: pytest.Item) -> str:
-        mark = item.get_closest_marker("xdist_group")
-        return mark.args[0] if mark else item.nodeid
-
-    minutes: Counter[str] = Counter()
+    """Slow tests begin with the longest file, by the minutes in its marks: begun last it would leave a core idle."""
+    minutes: Counter[Path] = Counter()
     for item in items:
-        minutes[group(item)] += max((mark.kwargs.get("minutes", 0) for mark in item.iter_markers("slow")), default=0)
-    items.sort(key=lambda item: -minutes[group(item)])
+        minutes[item.path] += max((mark.kwargs.get("minutes", 0) for mark in item.iter_markers("slow")), default=0)
+    items.sort(key=lambda item: -minutes[item.path])
 
 
 @pytest.fixture(autouse=True)

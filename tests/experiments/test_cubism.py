@@ -136,7 +136,6 @@ def test_target_labels_and_the_oracle_change_no_bit_of_the_weights(suite, monkey
 
 
 @pytest.mark.slow(minutes=0.2)
-@pytest.mark.xdist_group("methods of Cubism")
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "cubism"])
 def test_every_method_runs_to_its_metrics(suite, method):
     assert suite.call("run", method, "--transfer.trainer.max_epochs", "2") == 0

@@ -9,7 +9,7 @@ from tests.processes import Runs, equal_metrics
 
 OPTIONS = ("--autoencoder.trainer.max_epochs=8", "--paired.trainer.max_epochs=8")
 
-pytestmark = [pytest.mark.slow(minutes=0.9), pytest.mark.xdist_group("damage")]
+pytestmark = pytest.mark.slow(minutes=0.9)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from tests.processes import ROOT, SMOKE, Runs
 
 N_STAGES = 9
 
-pytestmark = [pytest.mark.slow(minutes=1.1), pytest.mark.xdist_group("processes")]
+pytestmark = pytest.mark.slow(minutes=1.1)
 
 
 @pytest.fixture(scope="module")

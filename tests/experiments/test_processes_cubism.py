@@ -11,7 +11,7 @@ CASES = {
     "dm-ada": ("dm-ada",),
 }
 
-pytestmark = [pytest.mark.slow(minutes=0.4), pytest.mark.xdist_group("processes of Cubism")]
+pytestmark = pytest.mark.slow(minutes=0.4)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ STARTS_FROM = {"field": "autoencoder", "refine": "field"}
 
 RANDOM_FIELDS = ("--wave_speed", "grf")
 
-pytestmark = [pytest.mark.slow(minutes=0.4), pytest.mark.xdist_group("processes of HARPA")]
+pytestmark = pytest.mark.slow(minutes=0.4)
 
 
 @pytest.fixture(scope="module")

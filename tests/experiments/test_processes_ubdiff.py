@@ -10,7 +10,7 @@ from tests.processes import Runs
 STAGES = ("autoencoder", "paired", "diffusion")
 N_STAGES = 9
 
-pytestmark = [pytest.mark.slow(minutes=3.7), pytest.mark.xdist_group("processes of UB-Diff")]
+pytestmark = pytest.mark.slow(minutes=3.7)
 
 
 def first_loss(runs: Runs, name: str, stage: str) -> float:

@@ -88,7 +88,6 @@ def _program(arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("same catalogue")
 def test_a_kill(data, tmp_path):
     out = tmp_path / "results"
     checkpoint = tmp_path / ".results.checkpoint"
@@ -106,7 +105,6 @@ def test_a_kill(data, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("same catalogue")
 def test_processes(data, tmp_path):
     environment = os.environ | {"WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
     out = tmp_path / "results"

@@ -10,7 +10,7 @@ from experiments.catalogue_comparison.program import main
 from experiments.catalogue_comparison.tools import StoppedError
 
 # The simulator's medium of three dimensions, and programs of their own.
-pytestmark = [pytest.mark.slow(minutes=0.4), pytest.mark.xdist_group("catalogue comparison")]
+pytestmark = pytest.mark.slow(minutes=0.4)
 
 
 @pytest.fixture(autouse=True, scope="module")
