@@ -70,10 +70,16 @@ def test_two_ranks_give_what_one_gives(runs):
     ):
         for name in ("velocity_m_s", "seismic"):
             np.testing.assert_array_equal(by_two[name], whole[name])
+    # In float64: the batch statistics of gathers that are nearly alike, as those generated here are, leave four of the
+    # digits that float32 has.
     for stage in ("inversion_real", "inversion_generated", "inversion_generated_maps_exact_simulator"):
-        name = f"ddp-{stage}"
-        runs.folder(name).mkdir()
-        shutil.copy(runs.folder("whole") / "samples.npz", runs.folder(name))
-        runs.finish(name, "--devices", "2", "--stage", stage, command="fit")
-        assert first_loss(runs, name, stage) == pytest.approx(first_loss(runs, "whole", stage), rel=1e-5), stage
+        losses = {}
+        for devices in ("1", "2"):
+            name = f"{stage}-{devices}"
+            runs.folder(name).mkdir()
+            shutil.copy(runs.folder("whole") / "samples.npz", runs.folder(name))
+            precise = ("--inversion.trainer.precision", "64-true")
+            runs.finish(name, "--devices", devices, "--stage", stage, *precise, command="fit")
+            losses[devices] = runs.history(name, stage, "train/loss")
+        assert losses["2"] == pytest.approx(losses["1"], rel=1e-10), stage
     assert runs.finish("ddp", "--devices", "2").count("skip (finished before)") == N_STAGES
