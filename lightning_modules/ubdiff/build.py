@@ -59,7 +59,12 @@ def build_seismic_decoder(settings: Mapping[str, Any]) -> nn.Module:
     sizes = (settings["latent_dim"], N_SHOTS, settings["n_time"], N_RECEIVERS)
     heads = settings["seismic_heads"]
     if settings["seismic_decoder"] == "kirchhoff":
-        return KirchhoffDecoder(settings["latent_dim"], settings["n_time"], settings["kirchhoff_width"])
+        return KirchhoffDecoder(
+            settings["latent_dim"],
+            settings["n_time"],
+            settings["kirchhoff_width"],
+            most_reflections=settings["kirchhoff_reflections"],
+        )
     if settings["seismic_decoder"] == "cnn":
         return ConvolutionalSeismicDecoder(*sizes, settings["cnn_width"])
     if settings["seismic_decoder"] == "single_token":

@@ -13,18 +13,23 @@ with a piece's weight w, the obliquity q_sr = (cos n_s + cos n_r) / 2 of both le
 of R_0 = (v_below - v_above) / (v_below + v_above) and the plane-wave reflection coefficient R(i) at half the angle
 between the legs, which beyond the critical angle turns the wavelet. Times tau of one leg are those of rays that bend
 (`one_way_times`), plus a learned correction; learned too are the amplitudes b of the legs, the A_k, B_k and C_k
-(angles, dip, velocities and the latent decide), and the wavelets w_k. It simulates nothing: one scattering, no
-multiples, and everything in the sum that is a number and not a time is trained on the n pairs. That is a deviation from
-the paper, whose D_s is a transformer (`seismic_decoder`, kept) that reads the latent alone.
+(angles, dip, velocities and the latent decide), and the wavelets w_k. Waves that are thrown from flank to flank of a
+valley before they come up (`bounces`) are added in the same way from where they are reflected last, with coefficients
+A_k, B_k and C_k of their own, and the product of the reflection coefficients on their way. It simulates nothing: what
+comes up from the underside of an interface, or around an edge, is not there, and everything in the sum that is a
+number and not a time is trained on the n pairs. That is a deviation from the paper, whose D_s is a transformer
+(`seismic_decoder`, kept) that reads the latent alone.
 
 The output is the reflections in raw amplitude, to which the exact direct wave is added. No gradient runs into the map.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.ubdiff.bounces import N_BOUNCE_FEATURES, Bounces, bounces_of
 from lightning_modules.ubdiff.geometry import PEAK_FREQUENCY_HZ, SHOT_COLUMNS, TIME_STEPS_MS, WAVELET_DELAY_S
 from lightning_modules.ubdiff.rays import N_LEG_FEATURES, Legs, Medium, legs_of, medium_of
 from lightning_modules.ubdiff.reflection_coefficient import reflection_coefficient
@@ -44,6 +49,8 @@ MAPS_AT_ONCE = 2
 """Maps whose arrivals are collected together."""
 POINTS_AT_ONCE = 128
 """Points whose pairs of legs are worked on together: few enough for a processor's cache."""
+WAVES_AT_ONCE = 512
+"""Waves from more than one reflection that are worked on together."""
 TIME_CORRECTION_S = 0.002
 N_RECEIVERS = 70
 
@@ -56,6 +63,7 @@ class KirchhoffDecoder(nn.Module):
         n_time: Time samples of a gather of one second.
         width: Hidden width of the response of a point to a pair of legs.
         least_reflection: Points whose reflection coefficient is not above it are left out.
+        most_reflections: Reflections on a wave's way, at most; with 1 none goes from flank to flank.
     """
 
     shots: Tensor
@@ -63,9 +71,17 @@ class KirchhoffDecoder(nn.Module):
     tap: Tensor
     tap_is_inside: Tensor
 
-    def __init__(self, latent_dim: int, n_time: int, width: int = 16, least_reflection: float = 8e-3) -> None:
+    def __init__(
+        self,
+        latent_dim: int,
+        n_time: int,
+        width: int = 16,
+        least_reflection: float = 8e-3,
+        most_reflections: int = 2,
+    ) -> None:
         super().__init__()
         self.n_time, self.width, self.least_reflection = n_time, width, least_reflection
+        self.most_reflections = most_reflections
         hidden = 2 * width
         self.leg = nn.Linear(N_LEG_FEATURES, hidden)
         self.latent_shift = nn.Linear(latent_dim, hidden, bias=False)
@@ -75,6 +91,14 @@ class KirchhoffDecoder(nn.Module):
         with torch.no_grad():  # begin with R_0 and one wavelet, and near the right size
             self.response.weight.mul_(0.3)
             self.response.bias.copy_(torch.eye(3 * N_WAVELETS)[0])
+        if most_reflections > 1:
+            self.bounce = nn.Linear(N_BOUNCE_FEATURES, width, bias=False)
+            nn.init.zeros_(self.bounce.weight)
+            self.later_response = nn.Linear(width, 3 * N_WAVELETS)
+            with torch.no_grad():  # begin with Re R and one wavelet, and Im R and its Hilbert transform
+                self.later_response.weight.mul_(0.3)
+                start = torch.eye(3 * N_WAVELETS)
+                self.later_response.bias.copy_(start[N_WAVELETS] + 0.5 * start[2 * N_WAVELETS + 1])
         self.wavelets = nn.Parameter(_starting_wavelets())
         # One block of output times reads BLOCK_BINS + 2 HALF_TAPS bins: a Toeplitz matrix, the same for all blocks.
         offset = torch.arange(BLOCK_BINS + 2 * HALF_TAPS)[:, None] - torch.arange(BLOCK_BINS)
@@ -103,7 +127,7 @@ class KirchhoffDecoder(nn.Module):
     def _reflections(self, latent: Tensor, medium: Medium) -> Tensor:
         with torch.no_grad():
             legs = legs_of(medium, self.least_reflection)
-        collected = self._collect(legs, latent)
+        collected = self._collect(legs, medium, latent)
         matrix = (self.wavelets[:, self.tap] * self.tap_is_inside).flatten(0, 1)  # (wavelet * bin, time of a block)
         blocks = collected.unfold(2, BLOCK_BINS + 2 * HALF_TAPS, BLOCK_BINS)[:, :, :N_BLOCKS].permute(1, 2, 0, 3)
         traces = (blocks.reshape(-1, len(matrix)) @ matrix).view(-1, N_BLOCKS * BLOCK_BINS)
@@ -111,7 +135,7 @@ class KirchhoffDecoder(nn.Module):
             traces = traces @ self.resample
         return traces.view(len(latent), len(SHOT_COLUMNS), N_RECEIVERS, -1).transpose(2, 3)
 
-    def _collect(self, legs: Legs, latent: Tensor) -> Tensor:
+    def _collect(self, legs: Legs, medium: Medium, latent: Tensor) -> Tensor:
         """Add up the points' responses at their times, `(wavelet, batch * shot * receiver, bin)`."""
         shift = self.latent_shift(latent)[legs.sample][:, None]
         hidden = nn.functional.gelu(self.leg(legs.features) + shift)  # (point, column, ...)
@@ -122,15 +146,18 @@ class KirchhoffDecoder(nn.Module):
         out = nn.functional.linear(hidden, weights[1], biases[1])
         time = legs.time_s + TIME_CORRECTION_S * out[..., -1]
         amplitude = (1.0 + 0.3 * out[..., -2]) / (legs.time_s + 0.03).sqrt()
+        of_receiver = out[..., : self.width]
         n_traces = len(latent) * len(SHOT_COLUMNS) * N_RECEIVERS
         collected = amplitude.new_zeros(N_WAVELETS, n_traces * N_BINS)
-        of_legs = (of_source, out[..., : self.width], time, amplitude, *legs)
+        of_legs = (of_source, of_receiver, time, amplitude, *legs)
         few = zip(*(torch.split(each, POINTS_AT_ONCE) for each in of_legs), strict=True)
         for sources, receivers, times, amplitudes, *its_legs in few:
-            row, responses, later = self._pairs(sources, receivers, times, amplitudes, Legs(*its_legs))
-            at_later = responses * later
-            row = row.expand(N_WAVELETS, -1)
-            collected = collected.scatter_add_(1, row, responses - at_later).scatter_add_(1, row + 1, at_later)
+            collected = _added(collected, *self._pairs(sources, receivers, times, amplitudes, Legs(*its_legs)))
+        if self.most_reflections > 1:
+            bounces = bounces_of(medium, legs, self.most_reflections - 1)
+            for waves in zip(*(torch.split(each, WAVES_AT_ONCE) for each in bounces), strict=True):
+                later = self._later_pairs(of_source, of_receiver, time, amplitude, legs, Bounces(*waves))
+                collected = _added(collected, *later)
         return collected.view(N_WAVELETS, n_traces, N_BINS)
 
     def _pairs(
@@ -151,30 +178,91 @@ class KirchhoffDecoder(nn.Module):
         """
         shots = self.shots
         both = torch.relu_(of_source[:, :, None] + of_receiver[:, None])
-        learned = self.response.weight @ both.view(-1, self.width).T  # (A_k, B_k and C_k, pair)
         with torch.no_grad():
-            known = self._known_responses(legs).flatten(1)
+            angles = (legs.sine, legs.cosine, legs.normal_cosine)
+            arriving, leaving = [each[:, shots, None] for each in angles], [each[:, None] for each in angles]
+            known = _reflected(arriving, leaving, legs.v_above[:, None, None], legs.v_below[:, None, None])
+            known = (known * legs.weight[:, None, None]).flatten(1)
         known = known * (amplitude[:, shots, None] * amplitude[:, None]).flatten()
-        responses = self.response.bias.view(3, N_WAVELETS).T @ known
-        for one, of_one in zip(known, torch.split(learned, N_WAVELETS), strict=True):
-            responses = torch.addcmul(responses, one, of_one)
-        bins = (time[:, shots, None] + time[:, None, :]) / BIN_S + (WAVELET_DELAY_S / BIN_S + HALF_TAPS)
-        bins = bins.clamp(0.0, N_BINS - 1.5)  # what comes too late goes where nobody reads
-        below = bins.detach().floor()
         trace = torch.arange(len(shots) * N_RECEIVERS, device=time.device).view(len(shots), N_RECEIVERS)
-        row = (legs.sample[:, None, None] * trace.numel() + trace) * N_BINS + below.long()
-        return row.flatten(), responses, (bins - below).flatten()
+        trace = legs.sample[:, None, None] * trace.numel() + trace
+        row, later = _bins(trace, time[:, shots, None] + time[:, None, :])
+        return row, _responses(self.response, both, known), later
 
-    def _known_responses(self, legs: Legs) -> Tensor:
-        """Weight and obliquity times R_0, Re R and Im R, `(3, point, shot, receiver)`."""
-        shots, sine, cosine, normal = self.shots, legs.sine, legs.cosine, legs.normal_cosine
-        cosine_between = sine[:, shots, None] * sine[:, None] + cosine[:, shots, None] * cosine[:, None]
-        incidence = (0.5 * (1.0 + cosine_between)).clamp(1e-6, 1.0).sqrt()
-        v_above, v_below = legs.v_above[:, None, None], legs.v_below[:, None, None]
-        oblique = 0.5 * (normal[:, shots, None] + normal[:, None]).clamp(min=0.0) * legs.weight[:, None, None]
-        real, imaginary = reflection_coefficient(incidence, v_above, v_below)
-        normal_incidence = ((v_below - v_above) / (v_below + v_above)).expand_as(real)
-        return torch.stack((normal_incidence, real, imaginary)) * oblique
+    def _later_pairs(
+        self, of_source: Tensor, of_receiver: Tensor, time: Tensor, amplitude: Tensor, legs: Legs, bounces: Bounces
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Responses at their last reflection to waves that had others before; the rest as `_pairs`, for all points."""
+        first, shot, last = bounces.first, bounces.shot, bounces.last
+        both = (of_source[first, shot] + self.bounce(bounces.features))[:, None] + of_receiver[last]
+        with torch.no_grad():
+            leaving = [each[last] for each in (legs.sine, legs.cosine, legs.normal_cosine)]
+            arriving = [each[:, None] for each in (bounces.sine, bounces.cosine, bounces.normal_cosine)]
+            v_above, v_below = legs.v_above[last, None], legs.v_below[last, None]
+            at_normal, real, imaginary = _reflected(arriving, leaving, v_above, v_below)
+            before, turned = bounces.real[:, None], bounces.imaginary[:, None]
+            product = (
+                bounces.at_normal_incidence[:, None] * at_normal,
+                before * real - turned * imaginary,
+                before * imaginary + turned * real,
+            )
+            known = (torch.stack(product) * bounces.weight[:, None]).flatten(1)
+            # From beside the point, to first order.
+            beside = bounces.beside_x_m[:, None] * leaving[0] + bounces.beside_z_m[:, None] * leaving[1]
+            way_s = bounces.time_s[:, None] + beside / v_above
+        source = self.shots[shot]
+        known = known * (amplitude[first, source, None] * amplitude[last]).flatten()
+        trace = (legs.sample[first] * len(SHOT_COLUMNS) + shot)[:, None] * N_RECEIVERS
+        trace = trace + torch.arange(N_RECEIVERS, device=time.device)
+        row, later = _bins(trace, time[first, source, None] + way_s + time[last])
+        return row, _responses(self.later_response, torch.relu_(both), known), later
+
+
+def _reflected(arriving: Sequence[Tensor], leaving: Sequence[Tensor], v_above: Tensor, v_below: Tensor) -> Tensor:
+    """Obliquity times R_0, Re R and Im R, `(3, ...)`.
+
+    Args:
+        arriving: Sine, cosine and normal cosine of the way to the point.
+        leaving: The same of the leg from the surface, against which the wave leaves.
+        v_above: Speed on the waves' side.
+        v_below: Speed on the other.
+    """
+    cosine_between = arriving[0] * leaving[0] + arriving[1] * leaving[1]
+    incidence = (0.5 * (1.0 + cosine_between)).clamp(1e-6, 1.0).sqrt()
+    oblique = 0.5 * (arriving[2] + leaving[2]).clamp(min=0.0)
+    real, imaginary = reflection_coefficient(incidence, v_above, v_below)
+    normal_incidence = ((v_below - v_above) / (v_below + v_above)).expand_as(real)
+    return torch.stack((normal_incidence, real, imaginary)) * oblique
+
+
+def _responses(response: nn.Linear, both: Tensor, known: Tensor) -> Tensor:
+    """Sum of what is known times the coefficients A_k, B_k and C_k, `(wavelet, pair)`.
+
+    Args:
+        response: From what is hidden to the coefficients.
+        both: Hidden, `(..., width)`.
+        known: `(3, pair)`.
+    """
+    learned = response.weight @ both.view(-1, both.shape[-1]).T  # (A_k, B_k and C_k, pair)
+    responses = response.bias.view(3, N_WAVELETS).T @ known
+    for one, of_one in zip(known, torch.split(learned, N_WAVELETS), strict=True):
+        responses = torch.addcmul(responses, one, of_one)
+    return responses
+
+
+def _bins(trace: Tensor, time_s: Tensor) -> tuple[Tensor, Tensor]:
+    """Place in the traces' bins and the share of the bin that follows, both flat; arguments are of one shape."""
+    bins = time_s / BIN_S + (WAVELET_DELAY_S / BIN_S + HALF_TAPS)
+    bins = bins.clamp(0.0, N_BINS - 1.5)  # what comes too late goes where nobody reads
+    below = bins.detach().floor()
+    return (trace * N_BINS + below.long()).flatten(), (bins - below).flatten()
+
+
+def _added(collected: Tensor, row: Tensor, responses: Tensor, later: Tensor) -> Tensor:
+    """Responses `(wavelet, pair)` added, each to its bin and the one that follows."""
+    at_later = responses * later
+    row = row.expand(N_WAVELETS, -1)
+    return collected.scatter_add_(1, row, responses - at_later).scatter_add_(1, row + 1, at_later)
 
 
 def _starting_wavelets() -> Tensor:

@@ -61,6 +61,8 @@ class UBDiffModule(LightningModule):
         single_token_width: `single_token`: channels of the token (paper's code: 640).
         single_token_depth: `single_token`: transformer blocks (paper's code: 2).
         kirchhoff_width: `kirchhoff`: hidden width of a reflecting point's response.
+        kirchhoff_reflections: `kirchhoff`: reflections on a wave's way, at most; with more than one it may go from
+            flank to flank of a valley.
         direct_wave: `learned`: the decoder gives the whole gather, as in the paper; `exact`: it gives the reflections,
             which are added to the exact direct wave of the decoded map's top velocity.
         denoiser: `adaln_mlp`, or the paper's `unet_1d`.
@@ -114,6 +116,7 @@ class UBDiffModule(LightningModule):
         single_token_width: int = 640,
         single_token_depth: int = 2,
         kirchhoff_width: int = 16,
+        kirchhoff_reflections: int = 2,
         direct_wave: Literal["learned", "exact"] = "learned",
         denoiser: Literal["adaln_mlp", "unet_1d"] = "adaln_mlp",
         denoiser_width: int = 384,

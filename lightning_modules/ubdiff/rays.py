@@ -11,14 +11,17 @@ from torch import Tensor, nn
 
 from lightning_modules.ubdiff.geometry import CELL_M, SURFACE_ROW, VELOCITY_CENTRE_M_S, VELOCITY_HALF_RANGE_M_S
 from lightning_modules.ubdiff.one_way_times import NODE_STEP, one_way_times
+from lightning_modules.ubdiff.straight_ways import straight_ways
 
-N_LEG_FEATURES = 13
+N_LEG_FEATURES = 15
 SLOWEST_M_S, FASTEST_M_S = 500.0, 8000.0
 MARGIN = 27
 """Columns beyond either side of the map that reflect too. The medium goes on there as it is at the side, and a sum that
 ended with the map would add the diffraction of an edge that is not there; it is let fade out instead."""
 SMOOTHING_CELLS = 1.5
 """Width of the Gaussian over which the direction of an interface is taken."""
+CLEAR = 0.04
+"""Spread of the slowness on a straight way up to which it is the ray."""
 
 
 class Medium(NamedTuple):
@@ -45,6 +48,10 @@ class Legs(NamedTuple):
 
     Attributes:
         sample: Which map of the batch a point belongs to, int64 `(point,)`.
+        column: Where it is, of the columns with their margins, fractions too, `(point,)`.
+        depth: The same, in cells below the middle of the surface's row, `(point,)`.
+        normal_x: Unit normal of its interface, pointing away from the waves' side: to the right, `(point,)`.
+        normal_z: The same, downwards.
         weight: What its piece counts: how far it faces the way in which it was found, so that a dipping interface,
             found in columns and in rows, counts by its length; less what interfaces above keep back; beyond the map's
             sides it fades out. `(point,)`.
@@ -58,6 +65,10 @@ class Legs(NamedTuple):
     """
 
     sample: Tensor
+    column: Tensor
+    depth: Tensor
+    normal_x: Tensor
+    normal_z: Tensor
     weight: Tensor
     v_above: Tensor
     v_below: Tensor
@@ -106,36 +117,40 @@ def legs_of(medium: Medium, least_reflection: float) -> Legs:
     surface = MARGIN + torch.arange(n_columns, device=speed.device)
     to_columns = _interpolation(sources, surface)
 
-    # Squared times and their derivatives along the interface's row, first at the sources' columns.
-    high = interface.clamp(min=0.0).floor().long().clamp(max=squared_times.shape[1] - 2)
-    share_low = (interface - high).clamp(0.0, 1.0)[:, None]
-    at = ((column - nodes[0]) / NODE_STEP).clamp(1.0, len(nodes) - 2.0)
-    first = at.floor().long().clamp(max=len(nodes) - 3)
-    value, slope = _cubic(at - first)
-
-    def between(weights: Tensor) -> Tensor:
-        rows = []
-        for row in (high, high + 1):
-            parts = [squared_times[sample, row, first + k - 1] * weights[:, k, None] for k in range(4)]
-            rows.append(torch.stack(parts).sum(dim=0))
-        return torch.lerp(rows[0], rows[1], share_low) @ to_columns.T
-
-    squared = between(value).clamp(min=1e-8)
-    along = between(slope) / (NODE_STEP * CELL_M)
+    squared = (_cubic_between(squared_times, sample, column, interface, nodes) @ to_columns.T).clamp(min=1e-8)
     time_s = squared.sqrt()
-    sine = (0.5 * along / time_s * v_above[:, None]).clamp(-0.999, 0.999)
-    cosine = (1.0 - sine.square()).sqrt()
+    # Along an interface times change alike on both of its sides; across it their slope jumps.
+    reach = NODE_STEP / torch.maximum(normal_x.abs(), normal_z.abs())
+    ahead, behind = (
+        _linear_between(squared_times, sample, column + way * normal_z, interface - way * normal_x, nodes)
+        for way in (reach, -reach)
+    )
+    along = (ahead - behind) @ to_columns.T / (2.0 * CELL_M * reach[:, None])
+    tangential = (0.5 * along / time_s * v_above[:, None]).clamp(-0.999, 0.999)
+    facing = (1.0 - tangential.square()).sqrt()
+    sine = facing * normal_x[:, None] + tangential * normal_z[:, None]
+    cosine = facing * normal_z[:, None] - tangential * normal_x[:, None]
+
+    # Where the way is clear, the straight ray.
+    depth = interface + 0.5
+    mean_slowness, spread = straight_ways(speed, sample, column, depth, surface)
+    offset_m, depth_m = CELL_M * (column[:, None] - surface), CELL_M * depth[:, None]
+    length_m = torch.hypot(offset_m, depth_m)
+    clear = spread < CLEAR
+    shortcut = torch.where(clear, 0.0, 1.0 - time_s / (mean_slowness * length_m))
+    time_s = torch.where(clear, mean_slowness * length_m, time_s)
+    sine = torch.where(clear, offset_m / length_m, sine)
+    cosine = torch.where(clear, depth_m / length_m, cosine)
+    squared = time_s.square()
     normal_cosine = normal_x[:, None] * sine + normal_z[:, None] * cosine
 
-    depth_m = CELL_M * (interface + 0.5)
-    offset_m = CELL_M * (column[:, None] - surface)
     top = speed[sample, SURFACE_ROW, MARGIN:-MARGIN] if MARGIN else speed[sample, SURFACE_ROW]
     emergence = (
         0.5 * torch.gradient(squared, spacing=CELL_M, dim=1)[0] / time_s * top
     )  # sine of the angle at the surface
     # 1 in a homogeneous medium, above 1 where rays converge.
-    focus = -0.5 * torch.gradient(along, spacing=CELL_M, dim=1)[0]
-    focus = (focus * (offset_m.square() + depth_m[:, None].square()) / squared).clamp(-1.0, 3.0)
+    focus = -torch.gradient(time_s * sine, spacing=CELL_M, dim=1)[0] / v_above[:, None]
+    focus = (focus * (offset_m.square() + depth_m.square()) / squared).clamp(-1.0, 3.0)
     features = (
         sine,
         cosine,
@@ -144,16 +159,19 @@ def legs_of(medium: Medium, least_reflection: float) -> Legs:
         normal_x[:, None].expand_as(sine),
         normal_z[:, None].expand_as(sine),
         5.0 * time_s - 1.0,
-        (depth_m / 350.0 - 1.0)[:, None].expand_as(sine),
+        (depth_m / 350.0 - 1.0).expand_as(sine),
         (v_above / 1500.0 - 2.0)[:, None].expand_as(sine),
         (v_below / 1500.0 - 2.0)[:, None].expand_as(sine),
         top / 1500.0 - 2.0,
         focus - 1.0,
         emergence.clamp(-1.0, 1.0),
+        clear.to(sine.dtype),
+        (4.0 * shortcut).clamp(-1.0, 2.0),
     )
     weight = share * _let_through(speed, sample, column, interface) * _fading(column, n_columns)
     leg_features = torch.stack(features, dim=-1)
-    return Legs(sample, weight, v_above, v_below, time_s, sine, cosine, normal_cosine, leg_features)
+    where = (sample, column, depth, normal_x, normal_z)
+    return Legs(*where, weight, v_above, v_below, time_s, sine, cosine, normal_cosine, leg_features)
 
 
 def _nodes(speed: Tensor) -> tuple[Tensor, Tensor]:
@@ -255,8 +273,39 @@ def _fading(column: Tensor, n_columns: int) -> Tensor:
     return torch.cos((0.5 * math.pi * beyond / (MARGIN + 1)).clamp(max=0.5 * math.pi)).square()
 
 
-def _cubic(at: Tensor) -> tuple[Tensor, Tensor]:
-    """Lagrange's weights of the nodes -1, 0, 1 and 2 for a value at a place, and for the derivative, `(place, 4)`."""
+def _cubic_between(squared_times: Tensor, sample: Tensor, column: Tensor, interface: Tensor, nodes: Tensor) -> Tensor:
+    """Squared times at points, cubic from node to node and linear from interface to interface, `(point, source)`."""
+    high, share_low = _interfaces_around(squared_times, interface)
+    at = ((column - nodes[0]) / NODE_STEP).clamp(1.0, len(nodes) - 2.0)
+    first = at.floor().long().clamp(max=len(nodes) - 3)
+    weights = _cubic(at - first)
+    rows = []
+    for row in (high, high + 1):
+        parts = [squared_times[sample, row, first + k - 1] * weights[:, k, None] for k in range(4)]
+        rows.append(torch.stack(parts).sum(dim=0))
+    return torch.lerp(rows[0], rows[1], share_low)
+
+
+def _linear_between(squared_times: Tensor, sample: Tensor, column: Tensor, interface: Tensor, nodes: Tensor) -> Tensor:
+    """The same, linear from node to node: for places at some of which the times have a kink."""
+    high, share_low = _interfaces_around(squared_times, interface)
+    at = ((column - nodes[0]) / NODE_STEP).clamp(0.0, len(nodes) - 1.0)
+    first = at.floor().long().clamp(max=len(nodes) - 2)
+    share = (at - first)[:, None]
+    rows = [
+        torch.lerp(squared_times[sample, row, first], squared_times[sample, row, first + 1], share)
+        for row in (high, high + 1)
+    ]
+    return torch.lerp(rows[0], rows[1], share_low)
+
+
+def _interfaces_around(squared_times: Tensor, interface: Tensor) -> tuple[Tensor, Tensor]:
+    high = interface.clamp(min=0.0).floor().long().clamp(max=squared_times.shape[1] - 2)
+    return high, (interface - high).clamp(0.0, 1.0)[:, None]
+
+
+def _cubic(at: Tensor) -> Tensor:
+    """Lagrange's weights of the nodes -1, 0, 1 and 2 for a value at a place, `(place, 4)`."""
     x = at[:, None]
     value = (
         -x * (x - 1) * (x - 2) / 6,
@@ -264,19 +313,13 @@ def _cubic(at: Tensor) -> tuple[Tensor, Tensor]:
         -(x + 1) * x * (x - 2) / 2,
         (x + 1) * x * (x - 1) / 6,
     )
-    slope = (
-        -(3 * x * x - 6 * x + 2) / 6,
-        (3 * x * x - 4 * x - 1) / 2,
-        -(3 * x * x - 2 * x - 2) / 2,
-        (3 * x * x - 1) / 6,
-    )
-    return torch.cat(value, dim=1), torch.cat(slope, dim=1)
+    return torch.cat(value, dim=1)
 
 
 def _interpolation(nodes: Tensor, columns: Tensor) -> Tensor:
     """Matrix from values at nodes to values at columns, `(column, node)`."""
     at = (columns - nodes[0]) / NODE_STEP
     first = at.floor().long().clamp(1, len(nodes) - 3)
-    weights, _ = _cubic(at - first)
+    weights = _cubic(at - first)
     matrix = weights.new_zeros(len(columns), len(nodes))
     return matrix.scatter_add(1, first[:, None] + torch.arange(-1, 3, device=nodes.device), weights)

@@ -20,7 +20,7 @@ SEISMIC_DECODERS = {
     "patch_transformer": ("seismic_patch", "seismic_width", "seismic_depth", "seismic_heads"),
     "cnn": ("cnn_width",),
     "single_token": ("single_token_width", "single_token_depth", "seismic_heads"),
-    "kirchhoff": ("kirchhoff_width",),
+    "kirchhoff": ("kirchhoff_width", "kirchhoff_reflections"),
 }
 DIRECT_WAVES = ("learned", "exact")
 DENOISERS = {"adaln_mlp": ("denoiser_width", "denoiser_depth"), "unet_1d": ("unet_width", "unet_multipliers")}

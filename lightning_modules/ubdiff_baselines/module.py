@@ -71,6 +71,7 @@ class SeparateLatentsModule(UBDiffModule):
         single_token_width: int = 640,
         single_token_depth: int = 2,
         kirchhoff_width: int = 16,
+        kirchhoff_reflections: int = 2,
         direct_wave: Literal["learned", "exact"] = "learned",
         denoiser: Literal["adaln_mlp", "unet_1d"] = "adaln_mlp",
         denoiser_width: int = 384,

@@ -88,7 +88,8 @@ def test_a_gradual_change_is_one_point_in_its_middle() -> None:
     assert len(gradual.sample) == len(sharp.sample)
     torch.testing.assert_close(gradual.v_above, sharp.v_above)
     torch.testing.assert_close(gradual.v_below, sharp.v_below)
-    torch.testing.assert_close(gradual.time_s, sharp.time_s, rtol=5e-3, atol=1e-3)
+    steep = sharp.cosine > 0.45  # a flatter way runs along in the first of the steps
+    torch.testing.assert_close(gradual.time_s[steep], sharp.time_s[steep], rtol=5e-3, atol=1e-3)
 
 
 def test_a_step_between_two_larger_ones_joins_the_larger() -> None:
