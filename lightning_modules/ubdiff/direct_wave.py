@@ -103,33 +103,46 @@ class DirectWave(nn.Module):
 
     def _gathers(self, slowness: Tensor) -> Tensor:
         """Sum the series at slownesses `(batch, shot, receiver)`, s/m, to `(batch, shot, time, receiver)`."""
-        weights = self._weights(slowness).permute(1, 2, 0, 3)  # (shot, receiver, batch, term)
-        traces: dict[int, Tensor] = {}
-        for shot, mirror in _MIRROR_OF.items():
-            table = self.coefficients[shot].to(weights.dtype)  # (receiver, term, time)
-            if mirror is None:
-                traces[shot] = torch.bmm(weights[shot], table)
-                continue
-            both = torch.cat((weights[shot], weights[mirror].flip(0)), dim=1)
-            traces[shot], mirrored = torch.bmm(both, table).chunk(2, dim=1)
-            traces[mirror] = mirrored.flip(0)
-        return torch.stack([traces[shot] for shot in sorted(traces)]).permute(2, 0, 3, 1)
-
-    def _weights(self, slowness: Tensor) -> Tensor:
-        """T_k(x) on the interval that holds the slowness, 0 on the others, `(..., term)`."""
         bounds = self.slowness_bounds.tolist()
         slowness = slowness.clamp(bounds[0], bounds[-1])
-        weights = []
-        for k, n_terms in enumerate(self.terms.tolist()):
-            low, high = bounds[k], bounds[k + 1]
-            # Not to the very ends, where the arc's cosine has no finite slope.
-            x = (2.0 * (slowness - low) / (high - low) - 1.0).clamp(-1.0 + 1e-6, 1.0 - 1e-6)
-            order = torch.arange(n_terms, device=x.device, dtype=x.dtype)
-            inside = (slowness < high) if k == 0 else (slowness >= low)
-            if 0 < k < len(self.terms) - 1:
-                inside = inside & (slowness < high)
-            weights.append(torch.where(inside[..., None], torch.cos(order * torch.arccos(x)[..., None]), 0.0))
-        return torch.cat(weights, dim=-1)
+        parts: list[Tensor] = []
+        last = len(self.terms) - 1
+        for k, table in enumerate(torch.split(self.coefficients, self.terms.tolist(), dim=2)):
+            inside = torch.ones_like(slowness, dtype=torch.bool) if k == 0 else slowness >= bounds[k]
+            inside = inside if k == last else inside & (slowness < bounds[k + 1])
+            if inside.any() or (k == last and not parts):  # an empty batch, or what is no number, gets what it is
+                weights = self._weights(slowness, bounds[k], bounds[k + 1], table.shape[2])
+                parts.append(self._sum(torch.where(inside[..., None], weights, 0.0), table))
+        return parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0)
+
+    def _weights(self, slowness: Tensor, low: float, high: float, n_terms: int) -> Tensor:
+        """T_k(x) on an interval of slownesses, `(..., term)`."""
+        # Not to the very ends, where the arc's cosine has no finite slope.
+        x = (2.0 * (slowness - low) / (high - low) - 1.0).clamp(-1.0 + 1e-6, 1.0 - 1e-6)
+        order = torch.arange(n_terms, device=x.device, dtype=x.dtype)
+        return torch.cos(order * torch.arccos(x)[..., None])
+
+    def _sum(self, weights: Tensor, table: Tensor) -> Tensor:
+        """Sum one interval's terms.
+
+        Args:
+            weights: `(batch, shot, receiver, term)`.
+            table: `(shot 0..2, receiver, term, time)`.
+
+        Returns:
+            `(batch, shot, time, receiver)`.
+        """
+        weights = weights.permute(1, 2, 0, 3)  # (shot, receiver, batch, term)
+        traces: dict[int, Tensor] = {}
+        for shot, mirror in _MIRROR_OF.items():
+            its_table = table[shot].to(weights.dtype)
+            if mirror is None:
+                traces[shot] = torch.bmm(weights[shot], its_table)
+                continue
+            both = torch.cat((weights[shot], weights[mirror].flip(0)), dim=1)
+            traces[shot], mirrored = torch.bmm(both, its_table).chunk(2, dim=1)
+            traces[mirror] = mirrored.flip(0)
+        return torch.stack([traces[shot] for shot in sorted(traces)]).permute(2, 0, 3, 1)
 
 
 def direct_wave_table(trainer: object) -> DirectWaveTable:

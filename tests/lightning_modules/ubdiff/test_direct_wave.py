@@ -42,7 +42,8 @@ def relative_l2(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 def test_the_series_is_the_operator_on_constant_media(direct_wave: DirectWave) -> None:
     random = 1.0 / np.random.default_rng(0).uniform(1 / 4700, 1 / 1450, 5)
-    velocity = np.array([*random, 2999.5, 3000.5, 3500.0])  # and on both sides of the interval's end, and a fast one
+    # And on both sides of the intervals' ends, a fast one, and some that are slower than any real map.
+    velocity = np.array([*random, 2999.5, 3000.5, 3500.0, 1400.5, 1399.5, 1230.0, 1010.0])
     maps = np.broadcast_to(velocity[:, None, None], (len(velocity), 70, 70)).astype(np.float32)
     exact = simulate_gathers(maps)[:, :, ::STRIDE]
     for gathers in (direct_wave(normalised(maps)), direct_wave.of_one_velocity(normalised(maps))):
@@ -78,6 +79,11 @@ def test_velocities_beyond_the_table_and_gradients_stay_finite(direct_wave: Dire
     assert gathers.isfinite().all()
     assert maps.grad is not None
     assert maps.grad.isfinite().all()
+
+
+def test_no_map_gives_no_gather_and_what_is_no_number_no_wave(direct_wave: DirectWave) -> None:
+    assert direct_wave(torch.zeros(0, 1, 70, 70)).shape == (0, 5, 1000 // STRIDE, 70)
+    assert not torch.nan_to_num(direct_wave(torch.full((1, 1, 70, 70), torch.nan))).any()
 
 
 def test_the_gradient_is_that_of_finite_differences(direct_wave: DirectWave) -> None:
