@@ -31,6 +31,8 @@ SAME_LAYER = 0.1
 WIDEST = 5.0
 """Times that a tube may have widened: a few rays far apart would not add up to a wave."""
 LEAST_COSINE = 0.05
+LEAST_REFLECTION = 0.04
+"""Size of the reflection coefficient at normal incidence of a piece that throws waves far enough to be followed."""
 _STEP = 0.5  # cells
 _NEAR = 3.0  # cells from a reflecting point, within which a ray hits its interface
 _BEND = 3.0  # cells to either side, between which the turn of the normal is taken
@@ -133,8 +135,8 @@ def _follow(speed: Array, slopes: Array, points: Array, ways: Array, most: int, 
     """
     n_waves = 0
     for point in range(len(points)):
-        normal_x, normal_z, weight = points[point, 2], points[point, 3], points[point, 6]
-        if weight < _LEAST_WEIGHT:
+        _, _, normal_x, normal_z, v, v_below, weight = points[point]
+        if weight < _LEAST_WEIGHT or abs(v_below - v) < LEAST_REFLECTION * (v_below + v):
             continue
         piece = NODE_STEP / max(abs(normal_x), abs(normal_z))
         for shot in range(ways.shape[1]):

@@ -225,7 +225,7 @@ def test_only_the_table_and_only_the_commands(tmp_path, capsys):
     capsys.readouterr()
     assert _call(tmp_path, "--dry_run", "--paired.trainer.max_epochs", "2") == 0
     commands = capsys.readouterr().out.splitlines()
-    assert len(commands) == 8
+    assert len(commands) == 2 * len(ablation.grid_named("ubdiff", "decoder").rows)  # two seeds
     assert all("--shared.model.seismic_decoder=" in command for command in commands)
     assert all("--paired.trainer.max_epochs=" in command for command in commands)
 
