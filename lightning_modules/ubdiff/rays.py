@@ -20,8 +20,8 @@ MARGIN = 27
 ended with the map would add the diffraction of an edge that is not there; it is let fade out instead."""
 SMOOTHING_CELLS = 1.5
 """Width of the Gaussian over which the direction of an interface is taken."""
-CLEAR = 0.04
-"""Spread of the slowness on a straight way up to which it is the ray."""
+CLEAR = (0.03, 0.05)
+"""Spread of the slowness on a straight way up to which it is the ray, and from which it is not."""
 
 
 class Medium(NamedTuple):
@@ -131,16 +131,17 @@ def legs_of(medium: Medium, least_reflection: float) -> Legs:
     sine = facing * normal_x[:, None] + tangential * normal_z[:, None]
     cosine = facing * normal_z[:, None] - tangential * normal_x[:, None]
 
-    # Where the way is clear, the straight ray.
+    # Where the way is clear, the straight ray; by degrees, so that no leg jumps where a map changes by a trifle.
     depth = interface + 0.5
     mean_slowness, spread = straight_ways(speed, sample, column, depth, surface)
     offset_m, depth_m = CELL_M * (column[:, None] - surface), CELL_M * depth[:, None]
     length_m = torch.hypot(offset_m, depth_m)
-    clear = spread < CLEAR
-    shortcut = torch.where(clear, 0.0, 1.0 - time_s / (mean_slowness * length_m))
-    time_s = torch.where(clear, mean_slowness * length_m, time_s)
-    sine = torch.where(clear, offset_m / length_m, sine)
-    cosine = torch.where(clear, depth_m / length_m, cosine)
+    clear = ((CLEAR[1] - spread) / (CLEAR[1] - CLEAR[0])).clamp(0.0, 1.0)
+    shortcut = (1.0 - clear) * (1.0 - time_s / (mean_slowness * length_m))
+    time_s = torch.lerp(time_s, mean_slowness * length_m, clear)
+    sine, cosine = torch.lerp(sine, offset_m / length_m, clear), torch.lerp(cosine, depth_m / length_m, clear)
+    size = torch.hypot(sine, cosine).clamp(min=1e-6)
+    sine, cosine = sine / size, cosine / size
     squared = time_s.square()
     normal_cosine = normal_x[:, None] * sine + normal_z[:, None] * cosine
 
@@ -165,7 +166,7 @@ def legs_of(medium: Medium, least_reflection: float) -> Legs:
         top / 1500.0 - 2.0,
         focus - 1.0,
         emergence.clamp(-1.0, 1.0),
-        clear.to(sine.dtype),
+        clear,
         (4.0 * shortcut).clamp(-1.0, 2.0),
     )
     weight = share * _let_through(speed, sample, column, interface) * _fading(column, n_columns)
