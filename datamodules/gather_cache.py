@@ -182,7 +182,7 @@ def _check_space(folder: Path, missing: list[tuple[int, int]]) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise DataError(
-            f"the gathers to simulate need {needed / 1e9:.1f} GB in {folder} but {free / 1e9:.1f} GB are free: "
+            f"the gathers to simulate need {needed / 1e6:,.1f} MB in {folder} but {free / 1e6:,.1f} MB are free: "
             "free some, choose another cache_root, or ask for fewer pairs."
         )
 

@@ -77,11 +77,11 @@ def _fill(path: Path, shape: tuple[int, ...], solve: Solve, what: str, unit: str
     needed, free = (shape[0] - done) * row_bytes, shutil.disk_usage(path.parent).free
     if needed > free:
         raise DataError(
-            f"{what} need {needed / 1e9:.1f} GB in {path.parent} but {free / 1e9:.1f} GB are free: free some, "
+            f"{what} need {needed / 1e6:,.1f} MB in {path.parent} but {free / 1e6:,.1f} MB are free: free some, "
             "choose another cache_root, or ask for less (fewer wave speeds, stations or events)."
         )
     if progress and needed > _LARGE_BYTES:
-        tqdm.write(f"{what}: {needed / 1e9:.1f} GB in {path.parent}", file=sys.stderr)
+        tqdm.write(f"{what}: {needed / 1e6:,.0f} MB in {path.parent}", file=sys.stderr)
     with partial.open("r+b" if done else "w+b") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         if file.tell() != _HEADER_BYTES:

@@ -37,7 +37,7 @@ _OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"contract", "nsz", "arcp"},
 }
-_compiled = numba.njit(**_OPTIONS)
+compiled = numba.njit(**_OPTIONS)
 # In compiled code a plain number would turn its neighbours into float64.
 _CELL, _NOTHING, _HALVED, _ONE, _TWO, _THREE = (np.float32(x) for x in (CELL_M, 0.0, 0.5, 1.0, 2.0, 3.0))
 _FAR_S, _TINY = np.float32(1e3), np.float32(1e-12)
@@ -68,7 +68,7 @@ def one_way_times(speed: Tensor, sources: Tensor, nodes: Tensor) -> Tensor:
     return torch.from_numpy(times).to(speed.device)
 
 
-@_compiled  # type: ignore[untyped-decorator, unused-ignore]
+@compiled  # type: ignore[untyped-decorator, unused-ignore]
 def _march(slowness: Array, sources: np.ndarray, nodes: np.ndarray, times: Array) -> None:
     """Fill in the times of one map, `(interface, node, source)`."""
     n_interfaces = len(times)
@@ -85,7 +85,7 @@ def _march(slowness: Array, sources: np.ndarray, nodes: np.ndarray, times: Array
         _go_along(slowness[bottom], nodes, times[bottom])
 
 
-@_compiled  # type: ignore[untyped-decorator, unused-ignore]
+@compiled  # type: ignore[untyped-decorator, unused-ignore]
 def _go_straight(slowness: Array, sources: np.ndarray, nodes: np.ndarray, times: Array) -> None:
     """Times to the uppermost interfaces along straight lines, at the mean slowness of the box around each."""
     for i_node, node in enumerate(nodes):
@@ -100,7 +100,7 @@ def _go_straight(slowness: Array, sources: np.ndarray, nodes: np.ndarray, times:
                 times[row, i_node, i_source] = through / depth * np.sqrt(offset**2 + depth**2)
 
 
-@_compiled  # type: ignore[untyped-decorator, unused-ignore]
+@compiled  # type: ignore[untyped-decorator, unused-ignore]
 def _between_nodes(times: Array, columns: Array) -> None:
     """Times at all columns, `(NODE_STEP * node, source)`, from those at the nodes, `(node, source)`."""
     n_nodes, n_sources = times.shape
@@ -117,7 +117,7 @@ def _between_nodes(times: Array, columns: Array) -> None:
                 column[source] = np.sqrt(max(here + shift * (slope + shift * bend), _TINY))
 
 
-@_compiled  # type: ignore[untyped-decorator, unused-ignore]
+@compiled  # type: ignore[untyped-decorator, unused-ignore]
 def _mean_slowness(rows: Array, nodes: np.ndarray, mean: Array) -> None:
     """Mean slowness along the straight lines to each node, below the rows, from the columns in reach above them."""
     n_rows, last = len(rows), rows.shape[1] - 1
@@ -129,7 +129,7 @@ def _mean_slowness(rows: Array, nodes: np.ndarray, mean: Array) -> None:
                 mean[node, k] += rows[row, min(max(nodes[node] + there, 0), last)] / np.float32(n_rows)
 
 
-@_compiled  # type: ignore[untyped-decorator, unused-ignore]
+@compiled  # type: ignore[untyped-decorator, unused-ignore]
 def _go_through(start: Array, mean: Array, n_rows: int, times: Array) -> None:
     """Times below some rows, `(node, source)`, from those above them, `(column, source)`."""
     n_nodes, n_sources = times.shape
@@ -173,7 +173,7 @@ def _go_through(start: Array, mean: Array, n_rows: int, times: Array) -> None:
             least[source] = min(least[source], time)
 
 
-@_compiled  # type: ignore[untyped-decorator, unused-ignore]
+@compiled  # type: ignore[untyped-decorator, unused-ignore]
 def _go_along(slowness: Array, nodes: np.ndarray, times: Array) -> None:
     """Let waves that are flatter than `REACH` allows run along an interface; times `(node, source)`."""
     n_nodes = len(nodes)

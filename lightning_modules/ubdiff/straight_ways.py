@@ -5,27 +5,20 @@ a wave comes earlier through its flank, and weaker. No weights, no gradient; com
 """
 
 import math
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from lightning_modules.ubdiff.geometry import SURFACE_ROW
+from lightning_modules.ubdiff.one_way_times import compiled
 
 N_PARTS = 32
 """Places on a way at which the map is read."""
 _LEFT_OUT = 1.2  # cells before the point, which may lie beyond its own interface's steps
 
 Array = npt.NDArray[np.float32]
-_OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "cache": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "nsz", "arcp"},
-}
 
 
 @torch.no_grad()
@@ -51,7 +44,7 @@ def straight_ways(
     return torch.from_numpy(mean).to(speed.device), torch.from_numpy(spread).to(speed.device)
 
 
-@numba.njit(**_OPTIONS)  # type: ignore[untyped-decorator, unused-ignore]
+@compiled  # type: ignore[untyped-decorator, unused-ignore]
 def _read(slowness: Array, sample: np.ndarray, where: Array, surface: np.ndarray, mean: Array, spread: Array) -> None:
     _, n_rows, n_columns = slowness.shape
     for point in range(len(sample)):
