@@ -63,7 +63,8 @@ def build_seismic_decoder(settings: Mapping[str, Any]) -> nn.Module:
             settings["latent_dim"],
             settings["n_time"],
             settings["kirchhoff_width"],
-            most_reflections=settings["kirchhoff_reflections"],
+            settings["kirchhoff_least_reflection"],
+            settings["kirchhoff_reflections"],
         )
     if settings["seismic_decoder"] == "cnn":
         return ConvolutionalSeismicDecoder(*sizes, settings["cnn_width"])

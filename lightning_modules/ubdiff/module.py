@@ -63,6 +63,8 @@ class UBDiffModule(LightningModule):
         kirchhoff_width: `kirchhoff`: hidden width of a reflecting point's response.
         kirchhoff_reflections: `kirchhoff`: reflections on a wave's way, at most; with more than one it may go from
             flank to flank of a valley.
+        kirchhoff_least_reflection: `kirchhoff`: points that reflect no more than this share of an amplitude are left
+            out. With more it is faster, most of all with rough maps.
         direct_wave: `learned`: the decoder gives the whole gather, as in the paper; `exact`: it gives the reflections,
             which are added to the exact direct wave of the decoded map's top velocity.
         denoiser: `adaln_mlp`, or the paper's `unet_1d`.
@@ -117,6 +119,7 @@ class UBDiffModule(LightningModule):
         single_token_depth: int = 2,
         kirchhoff_width: int = 16,
         kirchhoff_reflections: int = 2,
+        kirchhoff_least_reflection: float = 8e-3,
         direct_wave: Literal["learned", "exact"] = "learned",
         denoiser: Literal["adaln_mlp", "unet_1d"] = "adaln_mlp",
         denoiser_width: int = 384,

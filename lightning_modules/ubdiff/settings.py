@@ -101,6 +101,9 @@ def _check_seismic_decoder(settings: Mapping[str, Any]) -> None:
         raise ModuleError(
             f"single_token_width: got {settings['single_token_width']}; give a multiple of seismic_heads = {heads}."
         )
+    least = settings["kirchhoff_least_reflection"]
+    if not 0.0 <= least < 1.0:
+        raise ModuleError(f"kirchhoff_least_reflection: got {least}; give a number of at least 0 and below 1.")
     if settings["seismic_decoder"] == "kirchhoff" and settings["direct_wave"] != "exact":
         raise ModuleError(
             f"direct_wave: got {settings['direct_wave']} with seismic_decoder 'kirchhoff', which gives reflections "

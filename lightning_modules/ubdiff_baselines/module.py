@@ -72,6 +72,7 @@ class SeparateLatentsModule(UBDiffModule):
         single_token_depth: int = 2,
         kirchhoff_width: int = 16,
         kirchhoff_reflections: int = 2,
+        kirchhoff_least_reflection: float = 8e-3,
         direct_wave: Literal["learned", "exact"] = "learned",
         denoiser: Literal["adaln_mlp", "unet_1d"] = "adaln_mlp",
         denoiser_width: int = 384,

@@ -288,6 +288,11 @@ WRONG = [
     ("a seed that is none", ["--seed", "one"], "seed"),
     ("devices that are none", ["--devices", "two"], "devices"),
     ("an impossible width", ["--shared.model.kirchhoff_width", "0"], "kirchhoff_width"),
+    (
+        "a reflection of more than everything",
+        ["--shared.model.kirchhoff_least_reflection", "1.5"],
+        "kirchhoff_least_reflection",
+    ),
     ("a decoder without what it needs", ["--shared.model.direct_wave", "learned"], "direct_wave"),
     (
         "a rival that would be paired by construction",

@@ -155,3 +155,16 @@ def test_a_checkpoint_with_a_learned_direct_wave_is_refused(tmp_path: Path) -> N
     path = trained_checkpoint(tmp_path, direct_wave="exact")
     with pytest.raises(ModuleError, match="direct_wave = exact"):
         UBDiffModule("paired", **SMALL, initial_weights=str(path)).setup("fit")
+
+
+def test_what_reflects_too_little_for_the_setting_is_left_out() -> None:
+    velocity = torch.zeros(1, 1, 70, 70)
+    velocity[..., 30:, :] = 0.1  # 3,000 over 3,150 m/s: a reflection coefficient of 1 / 41
+    loud = []
+    for least in (0.02, 0.03):
+        module = UBDiffModule("paired", **EXACT, seismic_decoder="kirchhoff", kirchhoff_least_reflection=least)
+        with torch.no_grad():
+            gather = module.networks.seismic_decoder(torch.zeros(1, EXACT["latent_dim"]), velocity)
+        loud.append(float(gather.abs().max()))
+    assert loud[0] > 0.0
+    assert loud[1] == 0.0
