@@ -28,6 +28,8 @@ def frechet_ratios(metrics: Mapping[str, float], features: Mapping[str, str]) ->
 
     Where there were too few samples to measure anything the picture says so.
     """
+    from matplotlib.ticker import LogFormatter
+
     spaces = [key.removesuffix("/frechet") for key in features if f"{key}_ratio" in metrics]
     spaces.sort(key=lambda key: (_modality(key) != "velocity", list(SPACES).index(_suffix(key)), key))
     if not spaces:
@@ -51,6 +53,8 @@ def frechet_ratios(metrics: Mapping[str, float], features: Mapping[str, str]) ->
         axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=2)
     axes.axhline(1.0, color="k", lw=0.9, ls="--", label="floor: held-out against held-out, same n")
     axes.set_yscale("log")
+    for ticks_of in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        ticks_of(LogFormatter())  # 4, not 4 times 10 to the 0
     ticks = [f"{_modality(key)}\n{_space(key)}\nn = {metrics[f'{key}/frechet_n']:.0f}" for key in spaces]
     axes.set_xticks(range(len(spaces)), ticks, fontsize=8)
     axes.set_xlim(-0.6, len(spaces) - 0.4)
