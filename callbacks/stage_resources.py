@@ -10,37 +10,41 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+CLOCKS = {"seconds": time.perf_counter, "cpu_seconds": time.process_time}
+
 
 class StageResources(Callback):
-    """Measure wall-clock seconds and peak memory of a fit.
+    """Measure how long a fit takes: seconds on the wall, and CPU seconds of all threads of this process.
 
-    The seconds spent before an interruption travel in the checkpoint, up to its last epoch.
+    What was spent before an interruption travels in the checkpoint, up to its last epoch.
     """
 
     def __init__(self) -> None:
-        self._seconds_before = 0.0
-        self._started: float | None = None
+        self._before = dict.fromkeys(CLOCKS, 0.0)
+        self._started: dict[str, float] | None = None
 
     @property
-    def seconds(self) -> float:
-        """Seconds of training so far, all attempts together."""
-        return self._seconds_before + (time.perf_counter() - self._started if self._started else 0.0)
+    def spent(self) -> dict[str, float]:
+        """`seconds` and `cpu_seconds` of training so far, all attempts together."""
+        if self._started is None:
+            return dict(self._before)
+        return {name: self._before[name] + clock() - self._started[name] for name, clock in CLOCKS.items()}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
-        self._started = time.perf_counter()
+        """Start the clocks."""
+        self._started = {name: clock() for name, clock in CLOCKS.items()}
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock."""
-        self._seconds_before, self._started = self.seconds, None
+        """Stop the clocks."""
+        self._before, self._started = self.spent, None
 
     def state_dict(self) -> dict[str, Any]:
         """The seconds so far."""
-        return {"seconds": self.seconds}
+        return self.spent
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting where the checkpoint was written."""
-        self._seconds_before = float(state_dict["seconds"])
+        self._before = {name: float(state_dict[name]) for name in CLOCKS}
 
 
 def reset_peak_memory() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import SettingsError
-from experiments.settings import SHARED, Settings, flattened, nearest, read_yaml
+from experiments.settings import SHARED, Settings, flattened, for_variant, nearest, read_yaml
 
 GRID_ROOT = Path(__file__).parent / "grids"
 ALL = "all"
@@ -123,10 +123,9 @@ def look_up(layers: Sequence[Settings], dotted: str, variant: str | None = None)
     block, _, setting = dotted.partition(".")
     found = None
     for layer in layers:
-        parts = [layer, (layer.get("variants") or {}).get(variant) or {}]
+        merged = for_variant(layer, variant or "")
         for name in (SHARED, block):
-            for part in parts:
-                found = flattened(part.get(name) or {}).get(setting, found)
+            found = flattened(merged.get(name) or {}).get(setting, found)
     return found
 
 

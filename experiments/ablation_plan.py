@@ -15,7 +15,7 @@ from typing import Any
 from experiments.ablation_grid import Grid, Row, look_up
 from experiments.errors import SettingsError
 from experiments.experiment import Experiment
-from experiments.settings import SHARED, Settings, flattened, parse_options, read_preset, read_yaml
+from experiments.settings import SHARED, Settings, flattened, for_subject, parse_options, read_preset, read_yaml
 
 TRAINING_SHARE = 0.8  # of maps that are not split by their publisher: the last fifth is held out
 ROUND_TO = 500  # maps a file
@@ -49,13 +49,14 @@ class Options:
         return f"{self.dataset}-{self.preset}" + (f"-{self.config.stem}" if self.config else "")
 
     def layers(self, paper: str) -> list[Settings]:
-        """Preset, settings file and options, lowest first.
+        """Preset, settings file and options, lowest first, each as it is for the data set.
 
         Raises:
             SettingsError: If one of them cannot be read.
         """
         file = [read_yaml(self.config)] if self.config else []
-        return [read_preset(paper, self.preset), *file, parse_options(self.dotted)]
+        layers = [read_preset(paper, self.preset), *file, parse_options(self.dotted)]
+        return [for_subject(layer, self.dataset) for layer in layers]
 
 
 @dataclass(frozen=True)

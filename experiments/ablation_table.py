@@ -28,7 +28,8 @@ COLUMNS = {
     "physics/residual_relative_l2": "physics, residual relative L2",
     "velocity/mae_m_s": "held-out velocity MAE (m/s)",
     "seismic/mae": "held-out seismic MAE",
-    "run/cpu_seconds": "CPU s",
+    "run/generator_cpu_seconds": "CPU s to train the generator",
+    "run/cpu_seconds": "CPU s in all",
     "run/seconds": "wall s",
 }
 
@@ -108,16 +109,28 @@ def collect(experiment: Experiment, planned: PlannedRow, options: Options, seeds
             result.missing[seed] = why
             continue
         metrics = {name: float(value) for name, value in (read_json(folder.metrics) or {}).items()}
-        for total in ("seconds", "cpu_seconds"):
-            parts = [value for name, value in metrics.items() if name.count("/") == 1 and name.endswith(f"/{total}")]
-            if parts:
-                metrics[f"run/{total}"] = sum(parts)
+        metrics |= _totals(metrics, experiment.as_variant(planned.row.variant or "").stage_names)
         result.runs[seed] = metrics
         data = (read_json(folder.provenance) or {}).get("data", {})
         for value, values in ((data.get("sentence"), result.data), (data.get("kind"), result.kinds)):
             if value and value not in values:
                 values.append(value)
     return result
+
+
+def _totals(metrics: Mapping[str, float], stages: Sequence[str]) -> dict[str, float]:
+    """Seconds of all stages together, and of those that train the generator, which come before `generate`."""
+    training = stages[: stages.index("generate")] if "generate" in stages else []
+    totals = {}
+    for total, summed, clock in (
+        ("seconds", stages, "seconds"),
+        ("cpu_seconds", stages, "cpu_seconds"),
+        ("generator_cpu_seconds", training, "cpu_seconds"),
+    ):
+        parts = [metrics[f"{stage}/{clock}"] for stage in summed if f"{stage}/{clock}" in metrics]
+        if parts:
+            totals[f"run/{total}"] = sum(parts)
+    return totals
 
 
 def _not_usable(folder: RunFolder, planned: PlannedRow) -> str | None:

@@ -6,7 +6,6 @@ Rank 0 decides (`experiments.ranks`); stages that do not fit run on rank 0 alone
 
 import errno
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from callbacks.epoch_seed import EpochSeed
 from callbacks.finite_loss import FiniteLoss
 from callbacks.last_metrics import LastMetrics
 from callbacks.progress import StageProgress
-from callbacks.stage_resources import StageResources, peak_memory_bytes, reset_peak_memory
+from callbacks.stage_resources import CLOCKS, StageResources, peak_memory_bytes, reset_peak_memory
 from experiments import tracking, wandb_run
 from experiments.checkpoints import read_checkpoint
 from experiments.cli import SuiteCLI, load
@@ -273,7 +272,7 @@ class Pipeline:
 
     def _run_stage(self, stage: Stage, plan: Plan) -> None:
         reset_peak_memory()
-        started = time.perf_counter()
+        started = {name: clock() for name, clock in CLOCKS.items()}
         resources, last = StageResources(), LastMetrics()
         callbacks: list[Callback] = [resources, last]
         if stage.fits or self.ranks.is_leader:
@@ -321,7 +320,8 @@ class Pipeline:
         for callback in callbacks:
             metrics |= getattr(callback, "metrics", {})
             features |= getattr(callback, "features", {})
-        metrics[f"{stage.name}/seconds"] = resources.seconds if stage.fits else time.perf_counter() - started
+        spent = resources.spent if stage.fits else {name: clock() - started[name] for name, clock in CLOCKS.items()}
+        metrics |= {f"{stage.name}/{name}": seconds for name, seconds in spent.items()}
         metrics[f"{stage.name}/peak_memory_bytes"] = float(peak_memory_bytes())
         record = read_json(self.folder.stage_record(stage.name))
         if record is None:

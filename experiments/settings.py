@@ -172,7 +172,7 @@ def resolve(
 
     A setting in `shared`, or in a group's block, goes to the stages that have it; one that none of them has goes to
     all, so that it is refused. A layer's blocks `subjects` and `variants` have a layer for each subject (what is run
-    on, such as a data set) and for each variant, on top of the rest.
+    on, such as a data set) and for each variant, on top of the rest; a subject's may have `variants` of its own.
 
     Args:
         stages: The experiment's stages, in order.
@@ -190,8 +190,7 @@ def resolve(
     settings: dict[str, Settings] = {stage.name: {} for stage in stages}
     own = {SHARED, *settings, *(stage.group for stage in stages if stage.group)}
     for origin, whole in layers:
-        special = [(whole.get(kind) or {}).get(name) or {} for kind, name in ((SUBJECTS, subject), (VARIANTS, variant))]
-        layer = merge({key: content for key, content in whole.items() if key not in (SUBJECTS, VARIANTS)}, *special)
+        layer = for_variant(for_subject(whole, subject), variant)
         for block, content in layer.items():
             if block not in own and (block not in other_blocks or origin == COMMAND_LINE):
                 raise SettingsError(f"{origin}: there is no block {block!r}; {nearest(block, own)}")
@@ -203,6 +202,20 @@ def resolve(
             )
             settings[stage.name] = merge(settings[stage.name], *common, layer.get(stage.name) or {})
     return settings
+
+
+def for_subject(layer: Mapping[str, Any], subject: str) -> Settings:
+    """A layer with what it has for one subject on top of the rest; its block `variants` stays a block."""
+    return merge(_without(layer, SUBJECTS), (layer.get(SUBJECTS) or {}).get(subject) or {})
+
+
+def for_variant(layer: Mapping[str, Any], variant: str) -> Settings:
+    """A layer with what it has for one variant on top of the rest."""
+    return merge(_without(layer, VARIANTS), (layer.get(VARIANTS) or {}).get(variant) or {})
+
+
+def _without(layer: Mapping[str, Any], block: str) -> Settings:
+    return {name: content for name, content in layer.items() if name != block}
 
 
 def _for_stage(content: Mapping[str, Any], stage: StageBlocks, stages: Sequence[StageBlocks], block: str) -> Settings:

@@ -3,6 +3,7 @@
 import gc
 import mmap
 import random
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -32,11 +33,16 @@ def test_epochs_seeds_and_ranks_draw_differently_in_each_library():
 
 def test_seconds_go_on_after_a_resume():
     before = StageResources()
-    before.load_state_dict({"seconds": 100.0})
-    assert before.seconds == 100.0
+    before.load_state_dict({"seconds": 100.0, "cpu_seconds": 50.0})
+    assert before.spent == {"seconds": 100.0, "cpu_seconds": 50.0}
     before.on_fit_start(None, None)
+    sum(range(100_000))
     before.on_fit_end(None, None)
-    assert 100.0 < before.state_dict()["seconds"] < 101.0
+    time.sleep(0.01)  # of no account once it has ended
+    after = before.state_dict()
+    assert 100.0 < after["seconds"] < 101.0
+    assert 50.0 < after["cpu_seconds"] < 51.0
+    assert after == before.spent
 
 
 def test_peak_memory_sees_an_allocation():

@@ -44,12 +44,15 @@ def test_mean_and_spread_are_those_of_the_seeds(tmp_path):
     values = dict(zip(SEEDS, (1.0, 1.5, 2.6), strict=True))
     for seed, value in values.items():
         _finish(tmp_path, f"FlatVel-A-tiny-seed{seed}-cnn", {"velocity/frechet_ratio": value, "paired/seconds": 10.0,
-                "evaluate/seconds": 5.0, "sampling/deep/seconds": 99.0})  # fmt: skip
+                "evaluate/seconds": 5.0, "sampling/deep/seconds": 99.0, "autoencoder/cpu_seconds": 4.0,
+                "paired/cpu_seconds": 8.0, "evaluate/cpu_seconds": 2.0})  # fmt: skip
     result = collect(EXPERIMENT, row, options, SEEDS)
     spread = result.spread("velocity/frechet_ratio")
     assert spread.mean == pytest.approx(sum(values.values()) / 3)
     assert spread.sd == pytest.approx(statistics.stdev(values.values()))
     assert result.spread("run/seconds").mean == 15.0
+    assert result.spread("run/cpu_seconds").mean == 14.0
+    assert result.spread("run/generator_cpu_seconds").mean == 12.0
     assert result.kinds == ["simulated"]
 
 

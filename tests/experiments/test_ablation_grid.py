@@ -44,6 +44,41 @@ def test_look_up_merges_as_the_settings_do(dotted, variant, value):
     assert look_up(LAYERS[:1], "paired.trainer.max_epochs", "joint") == 10
 
 
+@pytest.mark.parametrize("variant", ["joint", "unpaired"])
+@pytest.mark.parametrize(
+    ("preset", "config", "dataset", "n_maps"),
+    [
+        ("tiny", None, "FlatVel-A", 3800),
+        ("tiny", QUICK, "FlatVel-A", 3800),
+        ("tiny", None, "FlatFault-A", 340),
+        ("small", None, "CurveVel-A", 3800),
+        ("small", None, "FlatFault-A", 340),
+        ("paper", None, "FlatVel-A", 24000),
+    ],
+)
+def test_rivals_take_as_many_steps_as_ub_diff_though_of_fewer_maps(preset, config, dataset, n_maps, variant):
+    layers = Options(dataset, preset, config).layers("ubdiff")
+    n_pairs = look_up(layers, "shared.data.n_pairs")
+
+    def steps(stage: str, samples: int, whose: str) -> int:
+        fixed = look_up(layers, f"{stage}.trainer.max_steps", whose)
+        batch = look_up(layers, f"{stage}.data.batch_size", whose)
+        return fixed or look_up(layers, f"{stage}.trainer.max_epochs", whose) * (samples // batch)
+
+    assert steps("autoencoder", n_pairs, variant) == pytest.approx(steps("autoencoder", n_maps, "ub_diff"), rel=0.02)
+    assert steps("diffusion", n_pairs, variant) == pytest.approx(steps("diffusion", n_maps, "ub_diff"), rel=0.02)
+    # Patches cost less a step than rays; that the CPU time is as long can be seen in the table alone.
+    assert steps("paired", n_pairs, variant) >= steps("paired", n_pairs, "ub_diff")
+
+
+def test_a_scaled_row_starts_from_what_the_data_set_s_preset_says():
+    layers = Options("FlatFault-A", "tiny").layers("ubdiff")
+    epochs = look_up(layers, "autoencoder.trainer.max_epochs")
+    assert epochs != look_up(Options("FlatVel-A", "tiny").layers("ubdiff"), "autoencoder.trainer.max_epochs")
+    half = Row("r", scale={"autoencoder.trainer.max_epochs": 0.5})
+    assert half.options(layers) == {"autoencoder.trainer.max_epochs": epochs // 2}
+
+
 def test_a_factor_scales_what_is_there_or_takes_a_share_of_another_setting():
     row = Row(
         "r", scale={"paired.trainer.max_epochs": 0.25, "paired.model.thaw_after": [0.5, "paired.trainer.max_epochs"]}

@@ -78,6 +78,20 @@ def test_a_subject_s_block_holds_for_that_subject_alone():
     assert resolve(STAGES, layers, subject="FlatVel-A")["paired"]["x"]["y"] == 1
 
 
+def test_a_subject_s_variant_stands_on_top_of_the_variant_and_of_the_subject():
+    def paired(value: int) -> dict:
+        return {"paired": {"x": {"y": value}}}
+
+    both = {"subjects": {"FlatFault-A": {**paired(2), "variants": {"joint": paired(4)}}}}
+    layers = [("preset", {**paired(1), **both, "variants": {"joint": paired(3), "unpaired": paired(5)}})]
+    found = {
+        (subject, variant): resolve(STAGES, layers, subject=subject, variant=variant)["paired"]["x"]["y"]
+        for subject in ("FlatVel-A", "FlatFault-A")
+        for variant in ("", "joint", "unpaired")
+    }
+    assert list(found.values()) == [1, 3, 5, 2, 4, 5]
+
+
 def test_blocks_of_another_variant_are_passed_over_but_not_on_the_command_line():
     layer = {"generate": {"x": {"y": 1}}}
     assert resolve(STAGES, [("preset tiny", layer)], other_blocks=["generate"]) == {"autoencoder": {}, "paired": {}}

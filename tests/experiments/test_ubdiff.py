@@ -63,6 +63,7 @@ def test_a_run_folder_holds_everything(suite):
     assert all(np.isfinite(value) for value in metrics.values())
     for stage in EXPERIMENT.stage_names:
         assert metrics[f"{stage}/seconds"] > 0
+        assert metrics[f"{stage}/cpu_seconds"] > 0
         assert metrics[f"{stage}/peak_memory_bytes"] > 0
     for part in ("encoder", "velocity_decoder", "seismic_decoder", "denoiser"):
         assert metrics[f"{part}/parameters"] > 0
