@@ -20,6 +20,10 @@ OTHER_RECONSTRUCTION = (
 )
 PAPER_NOTE = "other features, relative only"
 
+BUDGET = "run/generator_cpu_seconds"
+SAME_BUDGET = 0.8
+"""Least share of UB-Diff's CPU time that a rival of the same budget takes to train."""
+
 _CARRIED = re.compile(r"(velocity|seismic)/(\w+/)?(frechet\w*|kid)|physics/.+")
 _FRECHET = re.compile(r"(velocity|seismic)/(\w+/)?frechet")
 # What decides whether UB-Diff is better, beside every Frechet distance; smaller is better.
@@ -100,7 +104,18 @@ def _verdict(ours: "RowResult", name: str, rival: "RowResult") -> str:
     if not known:
         return f"- Against `{name}`: no figure that both have."
     better = f"{len(known) - len(worse)} of {len(known)} figures; not on: {'; '.join(worse)}"
-    return f"- Against `{name}`: UB-Diff is better on {better if worse else f'all {len(known)} figures'}."
+    better = better if worse else f"all {len(known)} figures"
+    return f"- Against `{name}`: UB-Diff is better on {better}.{_budget(ours, name, rival)}"
+
+
+def _budget(ours: "RowResult", name: str, rival: "RowResult") -> str:
+    """What the rival was trained with, as a share of UB-Diff's CPU time; nothing where it was not measured."""
+    mine, theirs = ours.spread(BUDGET), rival.spread(BUDGET)
+    if mine is None or theirs is None or not mine.mean:
+        return ""
+    share = theirs.mean / mine.mean
+    said = f" It was trained with {100 * share:.0f} % of UB-Diff's CPU time"
+    return f"{said}." if share >= SAME_BUDGET else f"{said}: not the same budget, lengthen its `variants` settings."
 
 
 def _deciding(ours: "RowResult") -> dict[str, str]:

@@ -130,6 +130,16 @@ def test_where_ub_diff_is_worse_it_is_said():
     assert comparison_lines([ours]) == []
 
 
+@pytest.mark.parametrize(("seconds", "said"), [(90.0, "with 90 % of"), (30.0, "with 30 % of"), (None, "")])
+def test_a_rival_with_less_training_is_not_called_like_for_like(seconds, said):
+    ours = _result("ub_diff", {0: {"velocity/frechet": 1.0, "run/generator_cpu_seconds": 100.0}})
+    budget = {} if seconds is None else {"run/generator_cpu_seconds": seconds}
+    text = "\n".join(comparison_lines([ours, _result("joint", {0: {"velocity/frechet": 2.0} | budget})]))
+    assert said in text
+    assert ("CPU time" in text) == bool(said)
+    assert ("not the same budget" in text) == (seconds == 30.0)
+
+
 def test_spread_without_seeds_in_common_is_none():
     assert improvement(_result("a", {0: {"x": 1.0}}), _result("b", {1: {"x": 1.0}}), "x") is None
     assert Spread({0: 2.0}).sd is None
