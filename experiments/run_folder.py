@@ -150,9 +150,18 @@ class RunFolder:
             self._lock = None
 
     def clear_stage(self, name: str) -> None:
-        """Put a stage's folder aside as `<stage>.previous`, so that a changed option loses nothing at once."""
+        """Put a stage's folder aside as `<stage>.previous`, so that a changed option loses nothing at once.
+
+        What was killed before its first checkpoint goes: it must not take the place of what was put aside before it.
+        """
         folder, previous = self.stage(name), self.root / f"{name}.previous"
         if folder.exists():
-            shutil.rmtree(previous, ignore_errors=True)
-            folder.rename(previous)
+            finished = (read_json(self.stage_record(name)) or {}).get("finished")
+            for half_written in folder.glob(".*.partial"):
+                half_written.unlink()
+            if finished or any(folder.glob("*.ckpt")):
+                shutil.rmtree(previous, ignore_errors=True)
+                folder.rename(previous)
+            else:
+                shutil.rmtree(folder)
         folder.mkdir(parents=True)

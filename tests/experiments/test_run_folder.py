@@ -62,3 +62,20 @@ def test_a_cleared_stage_is_put_aside_not_deleted(tmp_path):
     folder.clear_stage("paired")
     assert (tmp_path / "paired.previous" / "final.ckpt").read_text() == "second"
     assert list(folder.stage("paired").iterdir()) == []
+
+
+def test_a_stage_killed_before_its_first_checkpoint_does_not_replace_what_was_put_aside(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.clear_stage("paired")
+    folder.final_weights("paired").write_text("good")
+    folder.clear_stage("paired")
+    write_json(folder.stage_record("paired"), {"finished": False})
+    (folder.stage("paired") / ".last.ckpt.partial").write_text("ha")
+    folder.clear_stage("paired")
+    assert (tmp_path / "paired.previous" / "final.ckpt").read_text() == "good"
+    assert not list(folder.stage("paired").iterdir())
+    folder.last_checkpoint("paired").write_text("epoch 3")
+    (folder.stage("paired") / ".last.ckpt.partial").write_text("epo")
+    folder.clear_stage("paired")
+    assert [path.name for path in (tmp_path / "paired.previous").iterdir()] == ["last.ckpt"]
+    assert not list(tmp_path.rglob("*.partial"))
