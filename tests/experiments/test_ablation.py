@@ -130,6 +130,21 @@ def test_where_ub_diff_is_worse_it_is_said():
     assert comparison_lines([ours]) == []
 
 
+def test_without_prior_physics_has_a_comparison_of_its_own():
+    names = ("velocity/frechet", "seismic/frechet")
+    ours, learned, joint = (
+        _result(row, {0: dict(zip(names, values, strict=True))})
+        for row, values in {"ub_diff": (1.0, 1.0), "learned_decoder": (1.0, 4.0), "joint": (2.0, 2.0)}.items()
+    )
+    found = comparison([ours, learned, joint])
+    assert found["improvement/joint/seismic/frechet"]["mean"] == 0.5
+    assert found["improvement_of_learned_decoder/joint/seismic/frechet"]["mean"] == -1.0
+    text = "\n".join(comparison_lines([ours, learned, joint]))
+    assert "Against `joint`: UB-Diff is better on all 2 figures." in text
+    assert "UB-Diff without prior physics is better on 1 of 2 figures; not on: seismic" in text
+    assert comparison_lines([ours, learned]) == []
+
+
 @pytest.mark.parametrize(("seconds", "said"), [(90.0, "with 90 % of"), (30.0, "with 30 % of"), (None, "")])
 def test_a_rival_with_less_training_is_not_called_like_for_like(seconds, said):
     ours = _result("ub_diff", {0: {"velocity/frechet": 1.0, "run/generator_cpu_seconds": 100.0}})

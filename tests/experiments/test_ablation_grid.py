@@ -71,6 +71,25 @@ def test_rivals_take_as_many_steps_as_ub_diff_though_of_fewer_maps(preset, confi
     assert steps("paired", n_pairs, variant) >= steps("paired", n_pairs, "ub_diff")
 
 
+@pytest.mark.parametrize(
+    ("preset", "config", "dataset"),
+    [
+        ("tiny", None, "FlatVel-A"),
+        ("tiny", QUICK, "FlatVel-A"),
+        ("tiny", None, "FlatFault-A"),
+        ("small", None, "CurveVel-A"),
+    ],
+)
+def test_without_prior_physics_the_seismic_decoder_takes_as_many_steps_as_that_of_joint(preset, config, dataset):
+    layers = Options(dataset, preset, config).layers("ubdiff")
+    [row] = [row for row in grid_named("ubdiff", "prior_physics").rows if row.name == "learned_decoder"]
+    options = row.options(layers)
+    for name in ("shared.model.seismic_decoder", "shared.model.direct_wave", "paired.data.batch_size"):
+        assert options[name] == look_up(layers, name, "joint")
+    epochs = look_up(layers, "paired.trainer.max_epochs", "joint")
+    assert options["paired.trainer.max_epochs"] == pytest.approx(epochs, rel=0.04)
+
+
 def test_a_scaled_row_starts_from_what_the_data_set_s_preset_says():
     layers = Options("FlatFault-A", "tiny").layers("ubdiff")
     epochs = look_up(layers, "autoencoder.trainer.max_epochs")
@@ -126,6 +145,7 @@ def test_the_named_ablations_are_there():
         "steps",
         "latent",
         "baselines",
+        "prior_physics",
     } <= set(grids)
     assert len(grids["freeze"].rows) == 5 * 3
     assert {(row.at, row.line) for row in grids["n_pairs"].rows} == set(
