@@ -167,7 +167,7 @@ class InversionDataModule(OpenFWIDataModule):
             [len(each) for each in sets], self._shares, n_batches, seed=self.seed, epoch=self._epoch, rank=rank,
             world_size=world_size,
         )  # fmt: skip
-        return self._loader(dataset, as_is, sampler=sampler, batch_size=self._rank_batch_size)
+        return self._loader(dataset, collate_fn=as_is, sampler=sampler, batch_size=self._rank_batch_size)
 
     # ---- for provenance and `make data` ------------------------------------------------------------------------
 

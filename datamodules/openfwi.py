@@ -5,14 +5,11 @@ m velocity maps (`content: velocity`) and n << m pairs (`content: pairs`), the n
 is `openfwi_source`, splitting `openfwi_splits`, reading `openfwi_dataset`, the order of samples `sampling`.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -24,7 +21,7 @@ from datamodules.openfwi_families import GATHER_SHAPE, TIME_STEP_S, family_named
 from datamodules.openfwi_source import DataSource, OpenFWISource
 from datamodules.openfwi_splits import Part, Rows
 from datamodules.openfwi_summary import verified_summary
-from datamodules.sampling import EpochSampler, EvaluationBatches
+from datamodules.shared_batches import SharedBatchDataModule
 from datamodules.simulate.direct_wave import DirectWaveSeries
 
 PartName = Literal["train", "validation", "test"]
@@ -42,7 +39,7 @@ class PhysicalPairs(NamedTuple):
     seismic: npt.NDArray[np.float32]
 
 
-class OpenFWIDataModule(pl.LightningDataModule):
+class OpenFWIDataModule(SharedBatchDataModule):
     """Velocity maps and seismic gathers of one OpenFWI family: real, simulated from real maps, or synthetic.
 
     Args:
@@ -139,15 +136,6 @@ class OpenFWIDataModule(pl.LightningDataModule):
             for name in rows:
                 self._data.prepare_gathers(self._part(name), rows[name])
 
-    def setup(self, stage: str) -> None:
-        """Check that the batch can be shared by the processes."""
-        world_size = self._ranks[1]
-        if self.batch_size % world_size:
-            raise DataError(
-                f"batch_size is {self.batch_size}, the global batch, and cannot be shared evenly by {world_size} "
-                f"processes: choose a multiple of {world_size}."
-            )
-
     def train_dataloader(self) -> DataLoader[OpenFWIBatch]:
         """The m maps or the n pairs, in an order that depends on seed and epoch alone.
 
@@ -155,13 +143,8 @@ class OpenFWIDataModule(pl.LightningDataModule):
         steps and no batch norm meets a batch of one; fewer samples than a batch make one batch.
         """
         dataset = self._dataset("train")
-        rank, world_size = self._ranks
-        enough = len(dataset) >= self.batch_size
-        sampler = EpochSampler(
-            len(dataset), seed=self.seed, epoch=self._epoch, rank=rank, world_size=world_size,
-            tail="drop" if enough else "wrap",
-        )  # fmt: skip
-        return self._loader(dataset, as_is, sampler=sampler, batch_size=self._rank_batch_size, drop_last=enough)
+        batches = self._training_batches(dataset)
+        return self._loader(dataset, collate_fn=as_is, batch_sampler=batches)
 
     def val_dataloader(self) -> DataLoader[OpenFWIBatch]:
         """The validation part: maps or pairs."""
@@ -175,7 +158,7 @@ class OpenFWIDataModule(pl.LightningDataModule):
         """Batches of sample numbers 0 .. n_generated - 1, int64 `(batch,)`; each sample has its number's own seed."""
         rank, world_size = self._ranks
         numbers = list(range(rank, self.n_generated, world_size))
-        return self._loader(SampleNumbers(self.n_generated), None, sampler=numbers, batch_size=self._rank_batch_size)
+        return self._loader(SampleNumbers(self.n_generated), sampler=numbers, batch_size=self._rank_batch_size)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Normalise on the device; makes new tensors."""
@@ -266,34 +249,9 @@ class OpenFWIDataModule(pl.LightningDataModule):
         stack, gather_rows = self._data.gathers(self._part(name), rows)
         return OpenFWIDataset(self._data.maps, rows, stack, gather_rows, time_stride=self.time_stride)
 
-    @property
-    def _ranks(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-
-    @property
-    def _rank_batch_size(self) -> int:
-        return self.batch_size // self._ranks[1]
-
-    def _epoch(self) -> int:
-        return self.trainer.current_epoch if self.trainer is not None else 0
-
     def _evaluation_loader(self, name: PartName) -> DataLoader[OpenFWIBatch]:
         dataset = self._dataset(name)
-        rank, world_size = self._ranks
-        batches = EvaluationBatches(len(dataset), batch_size=self._rank_batch_size, rank=rank, world_size=world_size)
-        return self._loader(dataset, as_is, batch_sampler=batches)
-
-    def _loader(self, dataset: Any, collate: Callable[..., Any] | None, **order: Any) -> DataLoader[Any]:
-        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return DataLoader(
-            dataset,
-            collate_fn=collate,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=on_gpu,
-            generator=torch.Generator().manual_seed(self.seed),  # else an iterator draws from the global generator
-            **order,
-        )
+        return self._loader(dataset, collate_fn=as_is, batch_sampler=self._evaluation_batches(dataset))
 
 
 def _argument(part: str, what: str) -> str:

@@ -6,19 +6,18 @@ samples `spectrogram_sampling`.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
 from datamodules.errors import DataError
 from datamodules.openfwi_source import DataSource
-from datamodules.sampling import EvaluationBatches
+from datamodules.shared_batches import SharedBatchDataModule
 from datamodules.spectrogram_dataset import LabelledBatch, LabelledEvents, TransferBatch, TransferPairs
 from datamodules.spectrogram_sampling import TransferBatches
 from datamodules.spectrogram_source import DOMAINS, Domain, TransferSource
@@ -32,7 +31,7 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 
 
-class SpectrogramDataModule(pl.LightningDataModule):
+class SpectrogramDataModule(SharedBatchDataModule):
     """Spectrograms of the LP and VT events of a labelled and of an unlabelled volcano.
 
     Args:
@@ -153,15 +152,6 @@ class SpectrogramDataModule(pl.LightningDataModule):
                 f"{self._data.length_auc:.2f}) and zero padding shows it: set padding to background."
             )
 
-    def setup(self, stage: str) -> None:
-        """Check that the batch can be shared by the processes."""
-        world_size = self._ranks[1]
-        if self.batch_size % world_size:
-            raise DataError(
-                f"batch_size is {self.batch_size}, the global batch, and cannot be shared evenly by {world_size} "
-                f"processes: choose a multiple of {world_size}."
-            )
-
     def train_dataloader(self) -> DataLoader[TransferBatch]:
         """Pairs of source and target images; an epoch is one pass over the larger volcano."""
         source, target = self._data.events["source"], self._data.events["target"]
@@ -171,7 +161,8 @@ class SpectrogramDataModule(pl.LightningDataModule):
             training, source.labels[training], np.arange(len(target)), batch_size=self.batch_size, seed=self.seed,
             epoch=self._epoch, rank=rank, world_size=world_size, class_balanced=self.class_balanced,
         )  # fmt: skip
-        return self._loader(TransferPairs(self._images("source"), source.labels, self._images("target")), batches)
+        pairs = TransferPairs(self._images("source"), source.labels, self._images("target"))
+        return self._loader(pairs, batch_size=None, sampler=batches)
 
     def val_dataloader(self) -> list[DataLoader[LabelledBatch]]:
         """The source's validation events with labels, then all target events without."""
@@ -280,32 +271,13 @@ class SpectrogramDataModule(pl.LightningDataModule):
     def _images(self, domain: Domain) -> FloatArray:
         return self._data.images(domain)
 
-    @property
-    def _ranks(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-
-    def _epoch(self) -> int:
-        return self.trainer.current_epoch if self.trainer is not None else 0
-
     def _evaluation_loader(
         self, domain: Domain, rows: IntArray | None = None, *, withheld: bool = False
     ) -> DataLoader[LabelledBatch]:
         events = self._data.events[domain]
         labels = np.full(len(events), UNKNOWN, dtype=np.int64) if withheld else events.labels
         dataset = LabelledEvents(self._images(domain), labels, np.arange(len(events)) if rows is None else rows)
-        rank, world_size = self._ranks
-        size = max(1, self.batch_size // world_size)
-        return self._loader(dataset, EvaluationBatches(len(dataset), batch_size=size, rank=rank, world_size=world_size))
-
-    def _loader(self, dataset: Dataset[Any], batches: Sampler[Any]) -> DataLoader[Any]:
-        return DataLoader(
-            dataset,
-            batch_size=None,  # the dataset makes whole batches
-            sampler=batches,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            generator=torch.Generator().manual_seed(self.seed),  # else an iterator draws from the global generator
-        )
+        return self._loader(dataset, batch_size=None, sampler=self._evaluation_batches(dataset))
 
 
 def _groups_without_copies(groups: tuple[str, ...], content: list[str], rows: IntArray) -> list[str]:

@@ -7,18 +7,15 @@ once, which is 9 kB a hundred points at 20 stations.
 
 import os
 from pathlib import Path
-from typing import Any
 
-import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from datamodules.errors import DataError
 from datamodules.openfwi_source import DataSource
 from datamodules.row_cache import cached_rows
-from datamodules.sampling import EvaluationBatches
+from datamodules.shared_batches import SharedBatchDataModule
 from datamodules.simulate.arrivals import random_stations
 from datamodules.simulate.eikonal import refined, travel_times
 from datamodules.simulate.time_interpolation import InterpolatedTimes
@@ -37,7 +34,7 @@ from datamodules.wave_speed_source import SplitName, WaveSpeedName, WaveSpeedSou
 _PARTS = {"train": 0, "val": 1, "test": 2}
 
 
-class TravelTimeDataModule(pl.LightningDataModule):
+class TravelTimeDataModule(SharedBatchDataModule):
     """Travel times of random points to all stations, for one known wave speed or many.
 
     Args:
@@ -145,14 +142,11 @@ class TravelTimeDataModule(pl.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Check that the batch can be shared by the processes."""
-        world_size = self._ranks[1]
-        unit = world_size * (1 if self._source.known else self.points_together)
-        if self.batch_size % unit:
-            runs = "" if self._source.known else f" in runs of {self.points_together} points (points_together)"
-            raise DataError(
-                f"batch_size is {self.batch_size}, the global batch, and cannot be shared evenly by {world_size} "
-                f"processes{runs}: choose a multiple of {unit}."
-            )
+        if self._source.known:
+            self._check_batch_size()
+        else:
+            runs = f" in runs of {self.points_together} points (points_together)"
+            self._check_batch_size(self.points_together, runs)
 
     def train_dataloader(self) -> DataLoader[TravelTimeBatch]:
         """Batches that depend on seed, epoch and their number alone, for any number of processes."""
@@ -163,7 +157,8 @@ class TravelTimeDataModule(pl.LightningDataModule):
         else:
             first = int(self._source.indices("train")[0])
             dataset = StoredPoints(self._store("train"), first, self.points_together, *shared)
-        return self._loader(dataset, EpochBatches(self.points_per_epoch // self.batch_size, self._epoch))
+        batches = EpochBatches(self.points_per_epoch // self.batch_size, self._epoch)
+        return self._loader(dataset, batch_size=None, sampler=batches)
 
     def val_dataloader(self) -> DataLoader[TravelTimeBatch]:
         """Fixed random points, of validation wave speeds where there are many."""
@@ -281,13 +276,6 @@ class TravelTimeDataModule(pl.LightningDataModule):
             progress=True,
         )
 
-    @property
-    def _ranks(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-
-    def _epoch(self) -> int:
-        return self.trainer.current_epoch if self.trainer is not None else 0
-
     def _evaluation_loader(self, split: SplitName) -> DataLoader[TravelTimeBatch]:
         if self._source.known:
             rng = np.random.default_rng([self._wave_speed_seed, _PARTS[split]])
@@ -295,19 +283,7 @@ class TravelTimeDataModule(pl.LightningDataModule):
         else:
             store = self._store(split)
         dataset = EvaluationPoints(store, int(self._source.indices(split)[0]))
-        rank, world_size = self._ranks
-        size = max(1, self.batch_size // world_size)
-        return self._loader(dataset, EvaluationBatches(len(dataset), batch_size=size, rank=rank, world_size=world_size))
-
-    def _loader(self, dataset: Dataset[TravelTimeBatch], batches: Sampler[Any]) -> DataLoader[TravelTimeBatch]:
-        return DataLoader(
-            dataset,
-            batch_size=None,  # the datasets make whole batches
-            sampler=batches,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            generator=torch.Generator().manual_seed(self.seed),  # else an iterator draws from the global generator
-        )
+        return self._loader(dataset, batch_size=None, sampler=self._evaluation_batches(dataset))
 
 
 def _workers() -> int:

@@ -3,16 +3,14 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.errors import DataError
 from datamodules.openfwi_source import DataSource
-from datamodules.sampling import EpochSampler, EvaluationBatches
+from datamodules.shared_batches import SharedBatchDataModule
 from datamodules.wave_speed_source import SplitName, WaveSpeedName, WaveSpeedSource, require_at_least
 
 
@@ -52,7 +50,7 @@ class WaveSpeedDataset(Dataset[WaveSpeedBatch]):
         return WaveSpeedBatch(torch.from_numpy(self.speeds_km_s[index])[:, None], torch.from_numpy(index))
 
 
-class WaveSpeedDataModule(pl.LightningDataModule):
+class WaveSpeedDataModule(SharedBatchDataModule):
     """Wave speeds from 5 to 25 km/s on 32 x 32 x 32 nodes over 100 x 100 x 100 km.
 
     Args:
@@ -120,30 +118,13 @@ class WaveSpeedDataModule(pl.LightningDataModule):
         """Make the wave speeds that are missing. Rank 0 only."""
         _ = self._source.speeds_km_s
 
-    def setup(self, stage: str) -> None:
-        """Check that the batch can be shared by the processes."""
-        world_size = self._ranks[1]
-        if self.batch_size % world_size:
-            raise DataError(
-                f"batch_size is {self.batch_size}, the global batch, and cannot be shared evenly by {world_size} "
-                f"processes: choose a multiple of {world_size}."
-            )
-
     def train_dataloader(self) -> DataLoader[WaveSpeedBatch]:
         """Training wave speeds in an order that depends on seed and epoch alone; an incomplete last batch is left out.
 
         Fewer samples than a batch make one batch.
         """
         dataset = self._dataset("train", self.with_wave_speed)
-        rank, world_size = self._ranks
-        enough = len(dataset) >= self.batch_size
-        sampler = EpochSampler(
-            len(dataset), seed=self.seed, epoch=self._epoch, rank=rank, world_size=world_size,
-            tail="drop" if enough else "wrap",
-        )  # fmt: skip
-        size = self.batch_size // world_size
-        batches = torch.utils.data.BatchSampler(sampler, size, drop_last=enough)
-        return self._loader(dataset, batches)
+        return self._loader(dataset, batch_size=None, sampler=self._training_batches(dataset))
 
     def val_dataloader(self) -> DataLoader[WaveSpeedBatch]:
         """Validation wave speeds."""
@@ -190,30 +171,9 @@ class WaveSpeedDataModule(pl.LightningDataModule):
 
     # ---- what the above share ------------------------------------------------------------------------------------
 
-    @property
-    def _ranks(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-
-    def _epoch(self) -> int:
-        return self.trainer.current_epoch if self.trainer is not None else 0
-
     def _dataset(self, split: SplitName, with_wave_speed: bool = True) -> WaveSpeedDataset:
         return WaveSpeedDataset(self.wave_speeds_km_s, self.wave_speed_indices(split), with_wave_speed)
 
     def _evaluation_loader(self, split: SplitName) -> DataLoader[WaveSpeedBatch]:
         dataset = self._dataset(split)
-        rank, world_size = self._ranks
-        size = max(1, self.batch_size // world_size)
-        return self._loader(dataset, EvaluationBatches(len(dataset), batch_size=size, rank=rank, world_size=world_size))
-
-    def _loader(
-        self, dataset: WaveSpeedDataset, batches: torch.utils.data.Sampler[list[int]]
-    ) -> DataLoader[WaveSpeedBatch]:
-        return DataLoader(
-            dataset,
-            batch_size=None,  # the dataset makes whole batches
-            sampler=batches,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            generator=torch.Generator().manual_seed(self.seed),  # else an iterator draws from the global generator
-        )
+        return self._loader(dataset, batch_size=None, sampler=self._evaluation_batches(dataset))

@@ -141,11 +141,13 @@ def load(checkpoint: Path) -> "CubismModule":
     Raises:
         ModuleError: If the file is missing, damaged, another module's, or does not say how its images were made.
     """
-    from lightning_modules.cubism.checkpoint import read_checkpoint
+    from lightning_modules.checkpoint import read_checkpoint
+    from lightning_modules.cubism.checkpoint import MAKER
     from lightning_modules.cubism.module import CubismModule
+    from lightning_modules.cubism.settings import ARCHITECTURE
     from lightning_modules.errors import ModuleError
 
-    settings = read_checkpoint(str(checkpoint), "checkpoint")["hyper_parameters"]
+    settings = read_checkpoint(checkpoint, "checkpoint", MAKER, ARCHITECTURE)["hyper_parameters"]
     known = inspect.signature(CubismModule).parameters
     chosen: dict[str, Any] = {name: value for name, value in settings.items() if name in known}
     chosen |= {"pretrained": None, "pretrained_sha256": None, "initial_weights": str(checkpoint)}

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from torch import nn
 
+from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.errors import ModuleError
 from lightning_modules.harpa.settings import (
     AUTOENCODER_SETTINGS,
@@ -18,33 +17,10 @@ from lightning_modules.harpa.settings import (
 )
 from lightning_modules.harpa.travel_time_field import TravelTimeField
 
+MAKER = "HARPA's training"
 AUTOENCODER, FIELD = "autoencoder.", "field."
 _SEARCH_AIDS = ("clipped.", "code_mean", "code_sd")
 _SETTINGS = {AUTOENCODER: AUTOENCODER_SETTINGS, FIELD: FIELD_SETTINGS}
-
-
-def read_checkpoint(path: str | Path, argument: str) -> dict[str, Any]:
-    """Read a checkpoint of `HarpaTraveltimeModule` on the CPU, trusting it with nothing but weights and plain values.
-
-    Args:
-        path: The file.
-        argument: What the user gave it as, for the message.
-
-    Raises:
-        ModuleError: If the file is missing, damaged, or another module's.
-    """
-    if not Path(path).is_file():
-        raise ModuleError(f"{argument}: there is no file {path}; give a checkpoint that stage 'field' wrote.")
-    mend = "give a checkpoint that HARPA's training wrote, or delete the file and run its stage again"
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, UnpicklingError, EOFError, KeyError, ValueError, OSError) as error:
-        raise ModuleError(f"{argument}: {path} cannot be read as a checkpoint; {mend}.") from error
-    if not isinstance(content, dict) or not {"state_dict", "hyper_parameters"} <= content.keys():
-        raise ModuleError(f"{argument}: {path} is no checkpoint with settings; {mend}.")
-    if not set(FIELD_SETTINGS) <= content["hyper_parameters"].keys():
-        raise ModuleError(f"{argument}: {path} is a checkpoint of another module; {mend}.")
-    return content
 
 
 def load_weights(network: nn.Module, prefix: str, content: Mapping[str, Any], path: str | Path, argument: str) -> None:
@@ -74,7 +50,7 @@ def load_initial_weights(
     Raises:
         ModuleError: If the file cannot be read, or was made with other settings.
     """
-    content = read_checkpoint(path, "initial_weights")
+    content = read_checkpoint(path, "initial_weights", MAKER, FIELD_SETTINGS)
     found = content["hyper_parameters"]
     parts: list[tuple[str, nn.Module]] = [] if autoencoder is None else [(AUTOENCODER, autoencoder)]
     if found["stage"] != "autoencoder":
@@ -101,7 +77,7 @@ def load_travel_time_field(path: str | Path) -> TravelTimeField:
         ModuleError: If the file is missing, damaged, another module's, or holds no trained field.
     """
     argument = "travel_time_field"
-    content = read_checkpoint(path, argument)
+    content = read_checkpoint(path, argument, MAKER, FIELD_SETTINGS)
     settings = content["hyper_parameters"]
     if settings["stage"] == "autoencoder":
         raise ModuleError(

@@ -1,14 +1,12 @@
 """A trained InversionNet, read back from its checkpoint without Lightning."""
 
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
-import torch
-
+from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.errors import ModuleError
 from lightning_modules.inversion.network import InversionNet
 
+_SETTINGS = ("n_time", "width", "keep_every", "input_gain")
 _PREFIX = "network."
 
 
@@ -18,16 +16,16 @@ def load_inversion_net(path: str | Path) -> InversionNet:
     Raises:
         ModuleError: If the file is missing, damaged, or another module's.
     """
-    if not Path(path).is_file():
-        raise ModuleError(f"inversion: there is no file {path}; run the stage that trains this network first.")
-    mend = "give the checkpoint of an InversionNet stage, or delete the file and run its stage again"
+    content = read_checkpoint(path, "inversion", "an InversionNet stage", _SETTINGS)
+    network = InversionNet(*(content["hyper_parameters"][name] for name in _SETTINGS))
+    weights = content["state_dict"]
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        settings, weights = content["hyper_parameters"], content["state_dict"]
-        network = InversionNet(*(settings[name] for name in ("n_time", "width", "keep_every", "input_gain")))
         network.load_state_dict(
             {name.removeprefix(_PREFIX): value for name, value in weights.items() if name.startswith(_PREFIX)}
         )
-    except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError, ValueError, OSError) as error:
-        raise ModuleError(f"inversion: {path} holds no InversionNet ({type(error).__name__}); {mend}.") from error
+    except RuntimeError as error:
+        raise ModuleError(
+            f"inversion: {path} has other layers than this version of the suite builds from its settings; run its "
+            "stage again."
+        ) from error
     return network.eval()

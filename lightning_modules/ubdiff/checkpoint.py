@@ -1,15 +1,15 @@
 """Starting weights from an earlier stage's checkpoint, with one clear sentence when they do not fit."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from torch import nn
 
+from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.errors import ModuleError
 from lightning_modules.ubdiff.settings import DIFFUSION_CONVENTION, architecture
+
+MAKER = "an earlier stage of this experiment"
 
 # Weights that a checkpoint of a stage before their training does not hold.
 UNTRAINED = (
@@ -22,27 +22,6 @@ UNTRAINED = (
 )
 
 
-def read_checkpoint(path: str) -> dict[str, Any]:
-    """Read a Lightning checkpoint on the CPU, trusting it with nothing but weights and plain values.
-
-    Raises:
-        ModuleError: If the file is missing or is not a Lightning checkpoint.
-    """
-    if not Path(path).is_file():
-        raise ModuleError(
-            f"initial_weights: there is no file {path}; give the path of the earlier stage's checkpoint, or run that "
-            f"stage first."
-        )
-    mend = "give a checkpoint that this experiment wrote, or delete the file and run its stage again"
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, UnpicklingError, EOFError, KeyError, ValueError, OSError) as error:
-        raise ModuleError(f"initial_weights: {path} cannot be read as a checkpoint; {mend}.") from error
-    if not isinstance(content, dict) or not {"state_dict", "hyper_parameters"} <= content.keys():
-        raise ModuleError(f"initial_weights: {path} is no Lightning checkpoint with settings; {mend}.")
-    return content
-
-
 def load_initial_weights(module: nn.Module, path: str, settings: Mapping[str, Any]) -> None:
     """Load an earlier stage's weights into a module with these settings.
 
@@ -51,7 +30,7 @@ def load_initial_weights(module: nn.Module, path: str, settings: Mapping[str, An
     Raises:
         ModuleError: If the file cannot be read, or belongs to another configuration or another stage.
     """
-    content = read_checkpoint(path)
+    content = read_checkpoint(path, "initial_weights", MAKER)
     found, weights = content["hyper_parameters"], content["state_dict"]
     evaluates = settings["stage"] == "evaluate"
     held = {prefix for prefix in architecture(settings) if any(name.startswith(prefix) for name in weights)}

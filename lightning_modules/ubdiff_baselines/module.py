@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.errors import ModuleError
-from lightning_modules.ubdiff.checkpoint import read_checkpoint
+from lightning_modules.ubdiff.checkpoint import MAKER
 from lightning_modules.ubdiff.latents import IndexedNoise
 from lightning_modules.ubdiff.module import UBDiffModule
 from lightning_modules.ubdiff.pairs import PairBatch, seismic_of
@@ -164,7 +165,7 @@ class SeparateLatentsModule(UBDiffModule):
         """Load `initial_weights`, which must be of the same baseline."""
         path, wanted = self.hparams["initial_weights"], self.hparams["baseline"]
         if path is not None and not self._has_weights:
-            found = read_checkpoint(path)["hyper_parameters"].get("baseline")
+            found = read_checkpoint(path, "initial_weights", MAKER)["hyper_parameters"].get("baseline")
             if found != wanted:
                 raise ModuleError(
                     f"initial_weights: {path} was made by {f'baseline {found}' if found else 'UB-Diff itself'}, but "
