@@ -24,6 +24,7 @@ from experiments.cubism_table_content import (
 from experiments.provenance import provenance
 from experiments.report_content import Content, Picture, Table
 from experiments.report_html import as_html
+from experiments.report_markdown import section_lines, table_lines
 from experiments.run_folder import write_json, write_text
 from experiments.settings import flattened
 
@@ -84,26 +85,8 @@ def _content(plan: Plan, results: Results, pictures: list[Picture]) -> Content:
 def as_markdown(content: Content) -> str:
     """The table as markdown; pictures by their place beside it."""
     lines = [f"# {content.title}", "", f"**Data: {content.data}**", ""]
-    for section in content.sections:
-        lines += [f"## {section.title}", ""]
-        lines += [section.text, ""] if section.text else []
-        for picture in section.pictures:
-            lines += [f"![{picture.caption}]({picture.path.name})", "", picture.caption, ""]
-        for table in section.tables:
-            lines += _table(table)
-    return "\n".join([*lines, "## The runs", "", *_table(content.stages)]).rstrip() + "\n"
-
-
-def _table(table: Table) -> list[str]:
-    if not table.rows:
-        return []
-    return [
-        *([table.caption, ""] if table.caption else []),
-        f"| {' | '.join(table.header)} |",
-        "| --- |" + " ---: |" * (len(table.header) - 1),
-        *(f"| {' | '.join(row)} |" for row in table.rows),
-        "",
-    ]
+    lines += [*section_lines(content.sections, ""), "## The runs", "", *table_lines(content.stages)]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 # ---- pictures ----------------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from experiments import report_content, report_html
-from experiments.report import as_markdown, write_report
+from experiments.report import write_report
 from experiments.report_content import duration, gather, layout_of, number, pivot_table
 from experiments.report_html import as_html
 from experiments.report_layout import Pivot
+from experiments.report_markdown import as_markdown
 from experiments.run_folder import RunFolder
 from experiments.ubdiff import EXPERIMENT
 
