@@ -4,12 +4,15 @@ The providers know their derivatives in closed form, from compiled code that tor
 torch's gradients, so that a solver may use either form. Second derivatives are not offered.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from experiments.association.travel_times.provider import TravelTimesAndDerivatives
 
 Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -27,14 +30,59 @@ class _ClosedForm(torch.autograd.Function):
         return torch.einsum("...c,...cd->...d", gradients[0], by_position), None
 
 
-def differentiable_times(positions_km: Tensor, evaluate: Evaluate) -> Tensor:
-    """Times `(..., channel)` of positions `(..., 3)`, with gradients with respect to the positions.
+class ClosedFormTravelTimes(ABC):
+    """`TravelTimes` of a subclass that fills in times and derivatives with respect to the position.
 
-    Args:
-        positions_km: `(..., 3)`, float64.
-        evaluate: Times `(..., channel)` and their derivatives `(..., channel, 3)` of positions, all float64 arrays.
+    Attributes:
+        phases: The phases in order (0 P, 1 S).
+        n_stations: Stations of each; a row is a station of a phase, all stations of the first phase first.
+        bounds_km: `(2, 3)`, where sources may lie.
+        error_s: Standard error of the times, seconds.
     """
-    return _ClosedForm.apply(positions_km, evaluate)  # type: ignore[no-any-return, no-untyped-call]
+
+    n_latent: int = 0
+    latent_bounds: np.ndarray | None = None
+    phases: tuple[int, ...]
+    n_stations: int
+    bounds_km: np.ndarray
+    error_s: float
+
+    def times(self, positions_km: Tensor, channels: np.ndarray, latent: Tensor | None = None) -> Tensor:
+        """Travel times `(..., channel)`, see `TravelTimes`."""
+        rows = rows_of_channels(channels, self.phases, self.n_stations)
+        if positions_km.requires_grad and torch.is_grad_enabled():
+            made = _ClosedForm.apply(positions_km, lambda points: self._evaluate(points, rows))  # type: ignore[no-untyped-call]
+            return cast(Tensor, made)
+        return torch.from_numpy(self._evaluate(positions_km.detach().numpy(), rows, derivatives=False)[0])
+
+    def times_and_derivatives(
+        self, positions_km: Tensor, channels: np.ndarray, latent: Tensor | None = None
+    ) -> TravelTimesAndDerivatives:
+        """Times and derivatives, see `TravelTimes`; outside the bounds the derivatives across a face are 0."""
+        rows = rows_of_channels(channels, self.phases, self.n_stations)
+        times_s, by_position = self._evaluate(positions_km.detach().numpy(), rows)
+        return TravelTimesAndDerivatives(torch.from_numpy(times_s), torch.from_numpy(by_position), None)
+
+    def _evaluate(
+        self, positions_km: np.ndarray, rows: np.ndarray, derivatives: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        points = np.ascontiguousarray(positions_km, np.float64).reshape(-1, 3)
+        values = np.empty((len(points), len(rows)))
+        gradients = np.empty((len(points), len(rows), 3)) if derivatives else np.empty((0, 0, 3))
+        self._fill(points, rows, values, gradients)
+        leading = positions_km.shape[:-1]
+        return values.reshape(*leading, len(rows)), gradients.reshape(*leading, len(rows), 3) if derivatives else values
+
+    @abstractmethod
+    def _fill(self, points: np.ndarray, rows: np.ndarray, values: np.ndarray, gradients: np.ndarray) -> None:
+        """Fill in what belongs to some points.
+
+        Args:
+            points: `(point, 3)` km.
+            rows: `(row,)` int.
+            values: Out: times `(point, row)`, seconds.
+            gradients: Out: derivatives `(point, row, 3)`, s/km; of no point where they are not wanted.
+        """
 
 
 def rows_of_channels(channels: np.ndarray, phases: tuple[int, ...], n_stations: int) -> np.ndarray:

@@ -8,18 +8,15 @@ tables are made at a few depths, a quarter of a kilometre apart, and a station's
 from collections.abc import Mapping
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from datamodules.simulate.layered_travel_times import layered_travel_times
-from experiments.association.travel_times.closed_form import differentiable_times, rows_of_channels
-from experiments.association.travel_times.provider import TravelTimesAndDerivatives
+from experiments.association.travel_times.closed_form import ClosedFormTravelTimes
 from experiments.association.travel_times.radial import radial_times
 
 LEVEL_STEP_KM = 0.25
 
 
-class LayeredTravelTimes:
+class LayeredTravelTimes(ClosedFormTravelTimes):
     """First arrivals in a depth-dependent medium.
 
     Args:
@@ -31,9 +28,6 @@ class LayeredTravelTimes:
         n_distances: Nodes of the tables from distance 0 to the furthest corner.
         n_depths: Nodes of the tables from the upper to the lower bound.
     """
-
-    n_latent: int = 0
-    latent_bounds: np.ndarray | None = None
 
     def __init__(
         self,
@@ -72,12 +66,7 @@ class LayeredTravelTimes:
         self._table_of_row = np.concatenate(blocks).astype(np.int64)
         self._stations_km = np.tile(stations_km, (len(self.phases), 1))
 
-    def _evaluate(
-        self, positions_km: np.ndarray, rows: np.ndarray, derivatives: bool = True
-    ) -> tuple[np.ndarray, np.ndarray]:
-        points = np.ascontiguousarray(positions_km, np.float64).reshape(-1, 3)
-        values = np.empty((len(points), len(rows)))
-        gradients = np.empty((len(points), len(rows), 3)) if derivatives else np.empty((0, 0, 3))
+    def _fill(self, points: np.ndarray, rows: np.ndarray, values: np.ndarray, gradients: np.ndarray) -> None:
         radial_times(
             self._tables,
             self._table_of_row[rows],
@@ -89,23 +78,6 @@ class LayeredTravelTimes:
             values,
             gradients,
         )
-        leading = positions_km.shape[:-1]
-        return values.reshape(*leading, len(rows)), gradients.reshape(*leading, len(rows), 3) if derivatives else values
-
-    def times(self, positions_km: Tensor, channels: np.ndarray, latent: Tensor | None = None) -> Tensor:
-        """Travel times `(..., channel)`, see `TravelTimes`."""
-        rows = rows_of_channels(channels, self.phases, self.n_stations)
-        if positions_km.requires_grad and torch.is_grad_enabled():
-            return differentiable_times(positions_km, lambda points: self._evaluate(points, rows))
-        return torch.from_numpy(self._evaluate(positions_km.detach().numpy(), rows, derivatives=False)[0])
-
-    def times_and_derivatives(
-        self, positions_km: Tensor, channels: np.ndarray, latent: Tensor | None = None
-    ) -> TravelTimesAndDerivatives:
-        """Times and derivatives, see `TravelTimes`; outside the bounds the derivatives across a face are 0."""
-        rows = rows_of_channels(channels, self.phases, self.n_stations)
-        times_s, by_position = self._evaluate(positions_km.detach().numpy(), rows)
-        return TravelTimesAndDerivatives(torch.from_numpy(times_s), torch.from_numpy(by_position), None)
 
 
 def _levels(station_depths_km: np.ndarray) -> list[float]:

@@ -9,17 +9,15 @@ from typing import Literal
 
 import numba
 import numpy as np
-import torch
-from torch import Tensor
 
-from experiments.association.travel_times.closed_form import differentiable_times, rows_of_channels
-from experiments.association.travel_times.provider import P, S, TravelTimesAndDerivatives
+from experiments.association.travel_times.closed_form import ClosedFormTravelTimes, rows_of_channels
+from experiments.association.travel_times.provider import P, S
 from experiments.association.travel_times.trilinear import interpolate
 
 Interpolation = Literal["trilinear", "factored"]
 
 
-class TableTravelTimes:
+class TableTravelTimes(ClosedFormTravelTimes):
     """Travel times interpolated in tables.
 
     Args:
@@ -34,9 +32,6 @@ class TableTravelTimes:
     Raises:
         ValueError: When the tables' shapes differ or have fewer than 2 nodes a side, or when a time is not finite.
     """
-
-    n_latent: int = 0
-    latent_bounds: np.ndarray | None = None
 
     def __init__(
         self,
@@ -87,17 +82,10 @@ class TableTravelTimes:
                 out[tuple(node)] = np.mean([out[tuple(other)] for other in near])
         return slowness
 
-    def _evaluate(
-        self, positions_km: np.ndarray, rows: np.ndarray, derivatives: bool = True
-    ) -> tuple[np.ndarray, np.ndarray]:
-        points = np.ascontiguousarray(positions_km, np.float64).reshape(-1, 3)
-        values = np.empty((len(points), len(rows)))
-        gradients = np.empty((len(points), len(rows), 3)) if derivatives else np.empty((0, 0, 3))
+    def _fill(self, points: np.ndarray, rows: np.ndarray, values: np.ndarray, gradients: np.ndarray) -> None:
         interpolate(self._table, rows, points, self._origin_km, self._spacing_km, values, gradients)
         if self._stations_km is not None:
             _times_distance(points, self._stations_km[rows], self.bounds_km, values, gradients)
-        leading = positions_km.shape[:-1]
-        return values.reshape(*leading, len(rows)), gradients.reshape(*leading, len(rows), 3) if derivatives else values
 
     def node_table(self, channels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
         """What `times` interpolates, for solvers with an interpolation of their own.
@@ -113,21 +101,6 @@ class TableTravelTimes:
         rows = rows_of_channels(channels, self.phases, self.n_stations)
         stations_km = None if self._stations_km is None else self._stations_km[rows]
         return np.ascontiguousarray(self._table[..., rows]), self._spacing_km, self._origin_km, stations_km
-
-    def times(self, positions_km: Tensor, channels: np.ndarray, latent: Tensor | None = None) -> Tensor:
-        """Travel times `(..., channel)`, see `TravelTimes`."""
-        rows = rows_of_channels(channels, self.phases, self.n_stations)
-        if positions_km.requires_grad and torch.is_grad_enabled():
-            return differentiable_times(positions_km, lambda points: self._evaluate(points, rows))
-        return torch.from_numpy(self._evaluate(positions_km.detach().numpy(), rows, derivatives=False)[0])
-
-    def times_and_derivatives(
-        self, positions_km: Tensor, channels: np.ndarray, latent: Tensor | None = None
-    ) -> TravelTimesAndDerivatives:
-        """Times and derivatives, see `TravelTimes`; outside the bounds the derivatives across a face are 0."""
-        rows = rows_of_channels(channels, self.phases, self.n_stations)
-        times_s, by_position = self._evaluate(positions_km.detach().numpy(), rows)
-        return TravelTimesAndDerivatives(torch.from_numpy(times_s), torch.from_numpy(by_position), None)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
