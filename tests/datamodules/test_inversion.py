@@ -1,7 +1,6 @@
 """Training sets for inversion: which pairs, in which order, and what is said when samples.npz does not fit."""
 
 import pickle
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from datamodules.errors import DataError
 from datamodules.inversion import InversionDataModule
 from datamodules.sample_file import GeneratedPairs, map_member, sample_facts
 from tests.datamodules.fake_openfwi import fake_maps, fake_simulate
+from tests.datamodules.ranks import on_rank
 
 pytestmark = pytest.mark.usefixtures("fake_operator")
 N = 10
@@ -105,18 +105,14 @@ def test_after_the_mixed_epochs_all_pairs_are_real(tmp_path, maps_only, samples)
     data = make(tmp_path, training_set="generated_and_real", samples_per_epoch=8, mixed_epochs=1)
     data.prepare_data()
     for epoch, n_real in enumerate((4, 8)):
-        data.trainer = SimpleNamespace(
-            current_epoch=epoch, global_rank=0, world_size=1, strategy=SimpleNamespace(root_device=torch.device("cpu"))
-        )
+        on_rank(data, 0, 1, epoch)
         assert sum(int((batch.index < 12).sum()) for batch in data.train_dataloader()) == n_real
 
 
 def test_all_sets_give_epochs_of_the_same_length(tmp_path, maps_only, samples):
     for training_set in ALL:
         data = make(tmp_path, training_set=training_set, samples_per_epoch=24)
-        data.trainer = SimpleNamespace(
-            current_epoch=1, global_rank=0, world_size=1, strategy=SimpleNamespace(root_device=torch.device("cpu"))
-        )
+        on_rank(data, 0, 1, epoch=1)
         batches = seen(data)
         assert [len(batch.velocity) for batch in batches] == [4] * 6
         normal = data.on_after_batch_transfer(batches[0], 0)

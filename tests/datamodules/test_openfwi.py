@@ -5,7 +5,6 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import numpy as np
@@ -13,10 +12,10 @@ import pytest
 import torch
 
 from datamodules.errors import DataError
-from datamodules.openfwi import OpenFWIDataModule
 from datamodules.openfwi_dataset import OpenFWIBatch
 from tests.datamodules.fake_openfwi import fake_maps
 from tests.datamodules.fake_openfwi import make_data_module as make
+from tests.datamodules.ranks import on_rank
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("fake_operator")
@@ -128,14 +127,6 @@ def test_loaders_leave_the_global_generator_alone(tmp_path, with_gathers):
 # ---- several processes ---------------------------------------------------------------------------------------
 
 
-def on_rank(data: OpenFWIDataModule, rank: int, world_size: int, epoch: int = 0) -> OpenFWIDataModule:
-    data.trainer = SimpleNamespace(
-        global_rank=rank, world_size=world_size, current_epoch=epoch,
-        strategy=SimpleNamespace(root_device=torch.device("cpu")),
-    )  # fmt: skip
-    return data
-
-
 def test_two_processes_take_the_batches_of_one(tmp_path, with_gathers):
     single = list(on_rank(make(tmp_path), 0, 1, epoch=3).train_dataloader())
     ranks = [list(on_rank(make(tmp_path), rank, 2, epoch=3).train_dataloader()) for rank in range(2)]
@@ -150,14 +141,6 @@ def test_two_processes_take_the_batches_of_one(tmp_path, with_gathers):
         assert sorted(indices) == list(
             range({"val_dataloader": 2, "test_dataloader": 4, "predict_dataloader": 9}[stage])
         )
-
-
-def test_the_global_batch_must_be_shared_evenly(tmp_path, with_gathers):
-    on_rank(make(tmp_path), 0, 2).setup("fit")
-    with pytest.raises(
-        DataError, match=r"batch_size is 4, the global batch, .* by 3 processes: choose a multiple of 3"
-    ):
-        on_rank(make(tmp_path), 0, 3).setup("fit")
 
 
 class Recorder(pl.LightningModule):
